@@ -1,0 +1,337 @@
+"""From a settled request to its answer: 304, page, evidence, bytes. What is the same for every resource.
+
+An answer is a function of release, request and format. A list is one SELECT (a count and the evidence of the page are
+one more each); a table without a limit streams, its first rows fetched before the headers are sent, and a failure
+after that breaks the connection so that no short file passes for a whole one.
+"""
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import anyio
+import orjson
+from pydantic import BaseModel
+from sqlalchemy import Connection, Row, Select
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from app.ask import Ask, asked, broken_cursor, cursor_state
+from app.db import BATCH
+from app.errors import Fault, InvalidValue, NoSuchRecord, nearest
+from app.evidence import evidence_of
+from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS
+from app.formats.base import Format
+from app.params import ListParams, RecordParams, TableParams
+from app.query import (
+    Clause,
+    Order,
+    Resource,
+    chosen,
+    clauses_of,
+    count_rows,
+    order_of,
+    ordered,
+    select_rows,
+    why_empty,
+)
+from app.releases import Edition
+
+Narrow = Callable[[Any, tuple[Clause, ...], Edition], tuple[Resource, tuple[Clause, ...]]]
+"""Makes a resource of its own out of a request, where the table alone does not answer it."""
+
+
+def unchanged(ask: Ask) -> Response:
+    """Tell a client that it holds the answer."""
+    return Response(status_code=304, headers=ask.headers)
+
+
+def answer(request: Request, params: ListParams, resource: Resource, narrow: Narrow | None = None) -> Response:
+    """Answer a list: a page in JSON, a page or all of it in the other formats."""
+    ask = asked(request, params)
+    bound: Any = ask.params
+    clauses = clauses_of(bound)
+    if narrow is not None:
+        resource, clauses = narrow(bound, clauses, ask.edition)
+    plan = Plan(ask, resource, clauses, chosen(resource, bound.fields), order_of(resource, bound.sort))
+    after = read_cursor(bound.cursor, plan) if bound.cursor else None
+    if ask.is_known:
+        return unchanged(ask)
+    if ask.format != JSON and bound.limit is None:
+        return stream(plan, after)
+    with ask.service.place(ask.service.queries), ask.service.database.read() as connection:
+        return page(connection, plan, after)
+
+
+def answer_rows(
+    request: Request,
+    params: TableParams,
+    row: type[BaseModel],
+    make: Callable[[Connection, Ask], tuple[list[dict[str, Any]], dict[str, Any]]],
+) -> Response:
+    """Answer a short table that is computed, whole; `make` gives its rows and more of `meta`."""
+    ask = asked(request, params)
+    names = tuple(row.model_fields)
+    wrong = [name for name in params.fields if name not in names]
+    if wrong:
+        faults = [Fault("fields", w, f"there is no field {w[:60]!r} here", names, nearest(w, names)) for w in wrong]
+        raise InvalidValue.of(*faults)
+    if ask.is_known:
+        return unchanged(ask)
+    with ask.service.place(ask.service.queries), ask.service.database.read() as connection:
+        found, more = make(connection, ask)
+    kept = params.fields or names
+    body = [{name: one[name] for name in kept} for one in found]
+    if ask.format == JSON:
+        meta = {"total": len(body), "limit": None, "release": ask.edition.number, "warnings": [], **more}
+        return json_response(ask, {"data": body, "meta": meta, "links": {"self": ask.link(), "next": None}})
+    form = TABLE_FORMATS[ask.format]
+    content = form.start(kept) + form.rows(kept, ([flat(one[name]) for name in kept] for one in body))
+    return Response(content, headers={**ask.headers, **attachment(row.__name__, form)}, media_type=form.media_type)
+
+
+def flat(value: Any) -> Any:
+    """Give a value that a cell can hold: what is nested as JSON."""
+    nested = isinstance(value, dict) or (isinstance(value, list | tuple) and any(isinstance(v, dict) for v in value))
+    return orjson.dumps(value).decode() if nested else value
+
+
+def answer_one(
+    request: Request,
+    params: RecordParams,
+    resource: Resource,
+    clause: Clause,
+    more: Callable[[Connection, Ask, dict[str, Any]], dict[str, Any]] | None = None,
+) -> Response:
+    """Answer a single record, with `more` of it that no list shows. Raises NoSuchRecord."""
+    ask = asked(request, params)
+    fields = chosen(resource, [name for name in params.fields if name not in resource.extras])
+    plan = Plan(ask, resource, (clause,), fields, ())
+    if ask.is_known:
+        return unchanged(ask)
+    with ask.service.place(ask.service.queries), ask.service.database.read() as connection:
+        found = connection.execute(plan.select().limit(1)).all()
+        if not found:
+            raise no_such(connection, plan, clause)
+        record = plan.records(connection, found)[0]
+        if more is not None:
+            record |= more(connection, ask, record)
+    if params.fields:
+        record = {name: value for name, value in record.items() if name in params.fields}
+    meta = {"release": ask.edition.number, "warnings": []}
+    return json_response(ask, {"data": record, "meta": meta, "links": {"self": ask.link()}})
+
+
+def no_such(connection: Connection, plan: "Plan", clause: Clause) -> NoSuchRecord:
+    """Say that a record does not exist, and which one is like it."""
+    known: list[str] = []
+    if len(clause.columns) == 1:
+        query = select_rows(plan.resource, (), plan.ask.edition.number, clause.columns).distinct().limit(BATCH)
+        known = [str(value) for (value,) in connection.execute(query)]
+    message = f"there is no {clause.parameter} {str(clause.value)[:60]!r} in release {plan.ask.edition.number}"
+    suggestion = nearest(str(clause.value), known)
+    return NoSuchRecord.of(Fault(clause.parameter, clause.value, message, did_you_mean=suggestion))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One table request, settled: which rows, which fields, in which order."""
+
+    ask: Ask
+    resource: Resource
+    clauses: tuple[Clause, ...]
+    fields: tuple[str, ...]
+    order: tuple[Order, ...]
+
+    @property
+    def columns(self) -> list[Any]:
+        """Columns of the SELECT: those of the fields, the keys of the order, the record's own key."""
+        known = self.resource.fields
+        columns = [known[name].column for name in self.needed]
+        return [*columns, *(key.column for key in self.order), *self.identity]
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Fields to select: those asked, and those whose labels are asked."""
+        known = self.resource.fields
+        names = [known[name].label.field if known[name].label else name for name in self.fields if name in known]  # type: ignore[union-attr]  # the test just before
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """The column of the record's key, where evidence is asked."""
+        return (self.resource.identity,) if "evidence" in self.fields else ()
+
+    def select(self) -> Select[Any]:
+        """Give the SELECT of the rows, without order."""
+        labelled = [column.label(f"c{number}") for number, column in enumerate(self.columns)]
+        return select_rows(self.resource, self.clauses, self.ask.edition.number, labelled)
+
+    def keys(self, row: Sequence[Any]) -> list[Any]:
+        """Give the keys of the order of a selected row."""
+        start = len(self.needed)
+        return list(row[start : start + len(self.order)])
+
+    def records(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+        """Turn selected rows into the fields asked."""
+        return [dict(zip(self.fields, values, strict=True)) for values in self.values(connection, rows)]
+
+    def values(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
+        """Turn selected rows into the values of the fields asked, in their order."""
+        getters = [self.getter(name) for name in self.fields]
+        evidence: Mapping[str, Any] = {}
+        if self.identity and rows:
+            keys = [row[-1] for row in rows]
+            evidence = evidence_of(connection, self.resource.record, keys, self.ask.edition.number)
+        for row in rows:
+            yield [get(row) if get else evidence.get(row[-1], []) for get in getters]
+
+    def getter(self, name: str) -> Callable[[Sequence[Any]], Any] | None:
+        """Give the function that takes a field from a selected row; null for evidence."""
+        if name == "evidence":
+            return None
+        one = self.resource.fields[name]
+        if one.label:
+            place = self.needed.index(one.label.field)
+            labels = self.ask.edition.names.vocabularies[one.label.vocabulary].labels
+            return lambda row: labels.get(row[place])
+        place = self.needed.index(name)
+        if one.is_number:
+            return lambda row: whole(row[place])
+        return lambda row: row[place]
+
+
+def whole(value: float | None) -> float | int | None:
+    """Give a number without a fraction as an integer: 30050000000, not 30050000000.0."""
+    return int(value) if value is not None and value == int(value) else value
+
+
+def page(connection: Connection, plan: Plan, after: list[Any] | None) -> Response:
+    """Answer one page, in JSON or in the format asked."""
+    params: Any = plan.ask.params
+    limit = params.limit or plan.ask.service.settings.page_limit
+    query = ordered(plan.select(), plan.order, after)
+    rows = connection.execute(query.limit(limit + 1)).all()
+    more = len(rows) > limit
+    rows = rows[:limit]
+    following = plan.ask.link(cursor=write_cursor(plan, rows[-1])) if more else None
+    headers = {"Link": f'<{following}>; rel="next"'} if following else {}
+    if plan.ask.format != JSON:
+        form = TABLE_FORMATS[plan.ask.format]
+        content = form.start(plan.fields) + form.rows(plan.fields, cells(plan, connection, rows))
+        headers |= {**plan.ask.headers, **attachment(plan.resource.record, form)}
+        return Response(content, headers=headers, media_type=form.media_type)
+    total = len(rows) if after is None and not more else total_of(connection, plan)
+    meta: dict[str, Any] = {"total": total, "limit": limit, "release": plan.ask.edition.number, "warnings": []}
+    if not rows and after is None:
+        meta["why_empty"] = why_empty(connection, plan.resource, plan.clauses, plan.ask.edition.number)
+    links = {"self": plan.ask.link(), "next": following}
+    body = {"data": plan.records(connection, rows), "meta": meta, "links": links}
+    return json_response(plan.ask, body, headers)
+
+
+def total_of(connection: Connection, plan: Plan) -> int | None:
+    """Count the rows of a list; null where they are many and no count was asked."""
+    params: Any = plan.ask.params
+    limit = None if params.count else plan.ask.service.settings.count_limit
+    return count_rows(connection, plan.select(), limit)
+
+
+def cells(plan: Plan, connection: Connection, rows: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
+    """Give rows for a format of flat cells: evidence is the ids of its figures."""
+    place = plan.fields.index("evidence") if "evidence" in plan.fields else None
+    for values in plan.values(connection, rows):
+        if place is not None:
+            values[place] = list(dict.fromkeys(item["figure"] for item in values[place] if item["figure"]))
+        yield values
+
+
+def json_response(ask: Ask, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """Answer in JSON."""
+    return Response(orjson.dumps(body), headers={**ask.headers, **(headers or {})}, media_type=JSON_MEDIA)
+
+
+def attachment(name: str, form: Format) -> dict[str, str]:
+    """Name the file that a browser saves."""
+    return {"Content-Disposition": f'attachment; filename="khorgos-{name.lower().replace("_", "-")}.{form.name}"'}
+
+
+def stream(plan: Plan, after: list[Any] | None) -> Response:
+    """Answer a whole table in constant memory; a failure before the first row is still a clean error."""
+    form = TABLE_FORMATS[plan.ask.format]
+    headers = {**plan.ask.headers, **attachment(plan.resource.record, form)}
+    if plan.ask.request.scope.get("khorgos.head"):
+        return Response(headers=headers, media_type=form.media_type)
+    service = plan.ask.service
+    with ExitStack() as opening:
+        opening.enter_context(service.place(service.exports))
+        connection = opening.enter_context(service.database.read(service.settings.export_timeout))
+        query = ordered(plan.select(), plan.order, after).execution_options(yield_per=BATCH)
+        runs = connection.execute(query).partitions(BATCH)
+        first: Sequence[Row[Any]] = next(runs, [])
+        held = opening.pop_all()
+
+    def following(rows: Sequence[Sequence[Any]]) -> bytes:
+        return form.rows(plan.fields, cells(plan, connection, rows))
+
+    async def body() -> AsyncIterator[bytes]:
+        try:
+            yield form.start(plan.fields) + await anyio.to_thread.run_sync(following, first)
+            rows: Sequence[Row[Any]] = first
+            while rows:
+                rows = await anyio.to_thread.run_sync(next, runs, [])
+                yield await anyio.to_thread.run_sync(following, rows)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(held.close)
+
+    return StreamingResponse(body(), headers=headers, media_type=form.media_type)
+
+
+PAGING = frozenset({"cursor", "limit", "fields", "format", "count", "release"})
+"""Parameters that may change from page to page of one list."""
+
+
+def fingerprint(plan: Plan) -> str:
+    """Tell one list from another: what a cursor must have been made for."""
+    kept = [
+        item
+        for item in plan.ask.canonical
+        if item[0] not in ("cursor", "limit", "fields", "format", "count", "release")
+    ]
+    key = orjson.dumps([plan.ask.request.scope["path"], plan.ask.edition.number, kept])
+    return hashlib.sha256(key).hexdigest()[:12]
+
+
+def write_cursor(plan: Plan, row: Sequence[Any]) -> str:
+    """Write where a page ended: release, list, and the keys of its last row."""
+    state = [plan.ask.edition.number, fingerprint(plan), plan.keys(row)]
+    return base64.urlsafe_b64encode(orjson.dumps(state)).decode().rstrip("=")
+
+
+def read_cursor(text: str, plan: Plan) -> list[Any]:
+    """Read where the page before ended. Raises InvalidCursor."""
+    _, made_for, keys = cursor_state(text)
+    if made_for != fingerprint(plan):
+        raise broken_cursor(text, "it was made for another list, order or release")
+    try:
+        return [typed(value, key.column.type.python_type) for value, key in zip(keys, plan.order, strict=True)]
+    except (ValueError, TypeError) as error:
+        raise broken_cursor(text, "it is not one that this service wrote") from error
+
+
+def typed(value: Any, expected: type) -> Any:
+    """Give a cursor's value in its column's type. Raises TypeError."""
+    if value is None:
+        return None
+    if expected is date:
+        return date.fromisoformat(value)
+    if expected is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not expected:
+        raise TypeError
+    return value

@@ -1,0 +1,205 @@
+"""A request, settled: its release, its names looked up, its format, its one spelling and its ETag."""
+
+import base64
+import binascii
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+from pydantic import BaseModel
+from starlette.requests import Request
+
+import app
+from app.db import Database
+from app.errors import Busy, Fault, InvalidCursor, InvalidValue, NotAcceptable, RepeatedParameter, nearest
+from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS, media_types
+from app.params import TableParams
+from app.query import bind
+from app.releases import Edition, Releases
+from app.settings import Settings
+
+
+@dataclass
+class Service:
+    """What every request shares."""
+
+    settings: Settings
+    database: Database
+    releases: Releases
+    queries: threading.BoundedSemaphore = field(init=False)
+    exports: threading.BoundedSemaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.queries = threading.BoundedSemaphore(self.settings.queries)
+        self.exports = threading.BoundedSemaphore(self.settings.exports)
+
+    @contextmanager
+    def place(self, places: threading.BoundedSemaphore) -> Iterator[None]:
+        """Hold one of the places there are. Raises Busy when none is free in time."""
+        if not places.acquire(timeout=self.settings.pool_wait):
+            raise Busy("the service answers as many requests as it can: try again shortly")
+        try:
+            yield
+        finally:
+            places.release()
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request whose names are looked up and whose format is settled."""
+
+    request: Request
+    service: Service
+    params: BaseModel
+    edition: Edition
+    format: str
+
+    @property
+    def canonical(self) -> tuple[tuple[str, str], ...]:
+        """The request's parameters in one spelling: by name, defaults left out, lists in order."""
+        found = []
+        for name, info in sorted(type(self.params).model_fields.items()):
+            value = getattr(self.params, name)
+            if value in (None, ()) or value == info.default:
+                continue
+            ordered_list = name in ("fields", "sort", "group_by")
+            values = value if ordered_list or not isinstance(value, tuple) else sorted(value, key=str)
+            found.append((name, spell(values)))
+        return tuple(found)
+
+    def link(self, **changes: Any) -> str:
+        """Give the path of this request with parameters changed; null takes one out."""
+        query = {**dict(self.canonical), **changes}
+        kept = {name: spell(value) for name, value in query.items() if value is not None}
+        path = quote(self.request.scope.get("root_path", "") + self.request.scope["path"])
+        return f"{path}?{urlencode(kept, safe=',/')}" if kept else path
+
+    @property
+    def etag(self) -> str:
+        """A strong tag of release, request, format and version; the body is not looked at."""
+        path = self.request.scope["path"]
+        key = orjson.dumps([app.__version__, self.edition.number, path, self.canonical, self.format])
+        return f'"{hashlib.sha256(key).hexdigest()[:32]}"'
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of every answer from data."""
+        pinned = getattr(self.params, "release", None) is not None
+        age = "max-age=31536000, immutable" if pinned else f"max-age={self.service.settings.max_age}"
+        return {
+            "ETag": self.etag,
+            "Last-Modified": format_datetime(self.edition.published_at, usegmt=True),
+            "Cache-Control": f"public, {age}",
+            "Vary": "Accept",
+        }
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the client holds this answer already."""
+        tags = self.request.headers.get("if-none-match", "")
+        held = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
+        return "*" in held or self.etag in held
+
+
+def spell(value: Any) -> str:
+    """Give a parameter's value as a URL has it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def asked(request: Request, params: BaseModel) -> Ask:
+    """Settle release, names and format of a request. Raises what is wrong with it."""
+    service: Service = request.app.state.service
+    refuse_repeats(request, type(params))
+    edition = service.releases.edition(pinned_release(params))
+    wanted = getattr(params, "format", None)
+    chosen_format = negotiate(request, wanted) if isinstance(params, TableParams) else negotiate_json(request)
+    return Ask(request, service, bind(params, edition.names), edition, chosen_format)
+
+
+def pinned_release(params: BaseModel) -> int | None:
+    """Give the release that is asked, or that a cursor was made in: pages of one list are of one release."""
+    release: int | None = getattr(params, "release", None)
+    cursor: str | None = getattr(params, "cursor", None)
+    return cursor_state(cursor)[0] if cursor and release is None else release
+
+
+def refuse_repeats(request: Request, model: type[BaseModel]) -> None:
+    """Refuse a parameter given twice where it takes one value: none of the two is silently dropped."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    lists = {name for name, info in model.model_fields.items() if "tuple" in str(info.annotation)}
+    twice = sorted({name for name in names if names.count(name) > 1} - lists)
+    if twice:
+        raise RepeatedParameter.of(*(Fault(name, None, f"{name} takes one value, it is given twice") for name in twice))
+
+
+def negotiate(request: Request, wanted: str | None) -> str:
+    """Give the format that `format=` or else Accept asks for. Raises InvalidValue, NotAcceptable."""
+    allowed = (JSON, *TABLE_FORMATS)
+    if wanted is not None:
+        if wanted.casefold() not in allowed:
+            message = f"format cannot be {wanted[:60]!r}: it takes {', '.join(allowed)}"
+            raise InvalidValue.of(Fault("format", wanted, message, allowed, nearest(wanted, allowed)))
+        return wanted.casefold()
+    return accepted(request, media_types())
+
+
+def negotiate_json(request: Request) -> str:
+    """Give JSON, which a single record has only. Raises NotAcceptable."""
+    return accepted(request, {JSON_MEDIA: JSON})
+
+
+def accepted(request: Request, served: Mapping[str, str]) -> str:
+    """Give the format that the Accept header weighs most, the earlier of equals."""
+    weights = [weigh(part) for part in request.headers.get("accept", "*/*").split(",") if part.strip()]
+    best, best_weight = None, 0.0
+    for media, name in served.items():
+        matches = [(len(pattern.rstrip("*")), weight) for pattern, weight in weights if matches_media(pattern, media)]
+        weight = max(matches)[1] if matches else 0.0
+        if weight > best_weight:
+            best, best_weight = name, weight
+    if best is None:
+        allowed = tuple(served)
+        message = f"Accept takes none of {', '.join(allowed)}"
+        raise NotAcceptable.of(Fault("Accept", request.headers.get("accept"), message, allowed))
+    return best
+
+
+def weigh(part: str) -> tuple[str, float]:
+    """Read one range of an Accept header with its weight; a weight that is no number is none."""
+    media, *options = part.split(";")
+    weight = next((one.strip()[2:] for one in options if one.strip().startswith("q=")), "1")
+    return media.strip().lower(), float(weight) if weight.replace(".", "", 1).isdecimal() else 0.0
+
+
+def matches_media(pattern: str, media: str) -> bool:
+    """Whether a media type is in a range."""
+    return pattern in ("*/*", media) or (pattern.endswith("/*") and media.startswith(pattern[:-1]))
+
+
+def cursor_state(text: str) -> tuple[int, str, list[Any]]:
+    """Read a cursor: the release and the list it was made for, and the keys of the row it ended at.
+
+    Raises InvalidCursor.
+    """
+    try:
+        release, made_for, keys = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise broken_cursor(text, "it is not one that this service wrote") from error
+    if type(release) is not int or type(keys) is not list or not 1 <= release < 2**31:
+        raise broken_cursor(text, "it is not one that this service wrote")
+    return release, made_for, keys
+
+
+def broken_cursor(text: str, why: str) -> InvalidCursor:
+    """Say why a cursor cannot be followed."""
+    return InvalidCursor.of(Fault("cursor", text, f"cursor cannot be followed: {why}"))

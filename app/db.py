@@ -1,0 +1,206 @@
+"""Engines, read-only connections, deadlines and the publishing lock: the one file that knows the dialect."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
+
+from app.errors import BadDatabase, Busy, DatabaseUnavailable, KhorgosError, PublishBusy, QueryTimeout
+from app.settings import Settings
+
+PUBLISH_LOCK = 0x6B686F72676F73  # "khorgos", the key of the advisory lock on PostgreSQL
+OPCODES = 1000  # SQLite instructions between two looks at the clock
+LOCK_WAIT = 5.0  # seconds a writer waits for another on SQLite
+BATCH = 1000  # rows fetched at once
+
+
+class Database:
+    """One database: readers that cannot write, one for each time limit, and a writer for publishing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.url = read_url(settings.database_url)
+        self._readers: dict[float, Engine] = {}
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the embedded engine is used."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @cached_property
+    def writer(self) -> Engine:
+        """The engine that migrations and publishing use."""
+        if not self.is_sqlite:
+            return create_engine(self.url, pool_pre_ping=True)
+        engine = create_engine(self.url, connect_args={"timeout": LOCK_WAIT})
+        event.listen(engine, "connect", prepare_sqlite_writer)
+        event.listen(engine, "begin", begin_immediate)
+        return engine
+
+    def reader(self, timeout: float) -> Engine:
+        """The read-only engine whose statements end after `timeout` seconds."""
+        if timeout not in self._readers:
+            build = sqlite_reader if self.is_sqlite else postgres_reader
+            self._readers[timeout] = build(self.url, timeout, self.settings)
+        return self._readers[timeout]
+
+    @contextmanager
+    def read(self, timeout: float | None = None) -> Iterator[Connection]:
+        """Give a read-only connection. Raises what `translate` makes of the engine's errors."""
+        try:
+            with self.reader(timeout or self.settings.statement_timeout).connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise translate(error) from error
+
+    @contextmanager
+    def publishing(self) -> Iterator[Connection]:
+        """Give the one transaction that may publish. Raises PublishBusy while another process has it."""
+        try:
+            with self.writer.begin() as connection:
+                lock(connection)
+                yield connection
+        except SQLAlchemyError as error:
+            raise translate(error) from error
+
+    def close(self) -> None:
+        """Let every connection go."""
+        for engine in self._readers.values():
+            engine.dispose()
+        if "writer" in self.__dict__:
+            self.writer.dispose()
+
+
+def read_url(text: str) -> URL:
+    """Read a database URL. Raises BadDatabase."""
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise BadDatabase("KHORGOS_DATABASE_URL is no SQLAlchemy URL, such as sqlite:///khorgos.db") from error
+    backend = url.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise BadDatabase(f"{backend} is not supported: use SQLite or PostgreSQL")
+    if not url.database or url.database == ":memory:":
+        raise BadDatabase("SQLite in memory cannot be shared: name a file, such as sqlite:///khorgos.db")
+    return url
+
+
+def sqlite_reader(url: URL, timeout: float, settings: Settings) -> Engine:
+    """Make an engine that opens the file read-only and interrupts what runs too long."""
+    path = quote(str(Path(url.database or "").absolute()))
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False, timeout=LOCK_WAIT)
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, **pool(settings))
+
+    @event.listens_for(engine, "connect")
+    def watch(connection: DBAPIConnection, record: Any) -> None:
+        record.info["deadline"] = None
+        connection.set_progress_handler(
+            lambda: time.monotonic() > (record.info["deadline"] or time.monotonic()), OPCODES
+        )
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def start(connection: Connection, *_: Any) -> None:
+        connection.info["deadline"] = time.monotonic() + timeout
+
+    return engine
+
+
+def postgres_reader(url: URL, timeout: float, settings: Settings) -> Engine:
+    """Make an engine whose sessions are read-only, see one snapshot and end what runs too long."""
+    options = (
+        f"-c statement_timeout={int(timeout * 1000)} -c default_transaction_read_only=on "
+        "-c default_transaction_isolation=repeatable\\ read -c lock_timeout=1000 -c timezone=UTC"
+    )
+    return create_engine(
+        url, connect_args={"options": options, "connect_timeout": 5}, pool_pre_ping=True, **pool(settings)
+    )
+
+
+def pool(settings: Settings) -> dict[str, Any]:
+    """Bound the connections of a reader; who finds none in time is told so."""
+    return {
+        "pool_size": settings.connections,
+        "max_overflow": 0,
+        "pool_timeout": settings.pool_wait,
+        "pool_recycle": 1800,
+    }
+
+
+def prepare_sqlite_writer(connection: DBAPIConnection, _: Any) -> None:
+    """Hold foreign keys, let readers go on while a release is published, and leave BEGIN to us."""
+    connection.isolation_level = None
+    for pragma in ("foreign_keys = ON", "journal_mode = WAL", "trusted_schema = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def begin_immediate(connection: Connection) -> None:
+    """Take SQLite's write lock at once, not at the first write."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def lock(connection: Connection) -> None:
+    """Take the publishing lock, which dies with its holder. On SQLite BEGIN IMMEDIATE has taken it."""
+    if connection.dialect.name == "sqlite":
+        return
+    taken = connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({PUBLISH_LOCK})").scalar_one()
+    if not taken:
+        raise PublishBusy("another process is publishing: try again when it has ended")
+
+
+def translate(error: SQLAlchemyError) -> Exception:
+    """Give the error that a client may see; one that is our own fault stays what it is."""
+    if isinstance(error, PoolTimeout):
+        return Busy("every database connection is in use")
+    if not isinstance(error, DBAPIError):
+        return error
+    return translate_sqlite(error) if isinstance(error.orig, sqlite3.Error) else translate_postgres(error)
+
+
+def translate_sqlite(error: DBAPIError) -> Exception:
+    """Tell SQLite's errors apart by their text: the module's own error codes came with Python 3.11 only in part."""
+    said = str(error.orig)
+    if said == "interrupted":
+        return timed_out()
+    if "database is locked" in said:
+        return PublishBusy("another process is writing to the database: try again when it has ended")
+    if "unable to open" in said or "disk I/O" in said or "malformed" in said or "not a database" in said:
+        return DatabaseUnavailable("the database file cannot be read")
+    return error
+
+
+def translate_postgres(error: DBAPIError) -> Exception:
+    """Tell PostgreSQL's errors apart by SQLSTATE, never by a constraint's name."""
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    if state == "57014":
+        return timed_out()
+    if state is None or state[:2] in ("08", "53", "57"):
+        return DatabaseUnavailable("the database cannot be reached")
+    return error
+
+
+def timed_out() -> KhorgosError:
+    """The answer to a statement over its limit."""
+    return QueryTimeout("the query took longer than its limit")
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Whether the database, not the request, is at fault."""
+    return isinstance(error, DatabaseUnavailable | Busy)

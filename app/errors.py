@@ -1,0 +1,339 @@
+"""Every error the service tells, with its stable code; translated to RFC 9457 problems here and nowhere else.
+
+Codes go by stage, 1xx request, 2xx data, 3xx import, 5xx server, and are never used again for something else.
+
+    KhorgosError
+    +-- RequestError   a request that cannot be answered as it stands
+    +-- DataError      seed files, sources and database that do not fit
+    +-- ServerError    the service cannot answer now
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from rapidfuzz import fuzz, process, utils
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+log = logging.getLogger("khorgos")
+PROBLEM_JSON = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with one parameter."""
+
+    parameter: str
+    value: Any
+    message: str
+    allowed: tuple[str, ...] | None = None
+    did_you_mean: str | None = None
+
+    def __str__(self) -> str:
+        return self.message + (f"; did you mean {self.did_you_mean!r}?" if self.did_you_mean else "")
+
+
+class KhorgosError(Exception):
+    """Root of all. Raise a subclass that has a code."""
+
+    code: ClassVar[str] = ""
+    status: ClassVar[int] = 500
+    problem: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    repair: ClassVar[str] = ""
+
+    def __init__(
+        self, detail: str, *, faults: Sequence[Fault] = (), headers: dict[str, str] | None = None, **more: Any
+    ):
+        super().__init__(detail)
+        self.detail = detail
+        self.faults = tuple(faults)
+        self.headers = headers or {}
+        self.more = more
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.detail}"
+
+
+class RequestError(KhorgosError):
+    """The request cannot be answered as it stands."""
+
+    status = 422
+
+    @classmethod
+    def of(cls, *faults: Fault, **more: Any) -> Self:
+        """Make the error whose detail is what its faults say."""
+        return cls("; ".join(map(str, faults)), faults=faults, **more)
+
+
+class InvalidValue(RequestError):
+    code, problem, title = "KHG101", "invalid-value", "A parameter has a value it cannot take"
+    repair = "Use a value that `allowed` or the parameter's description names."
+
+
+class UnknownName(RequestError):
+    code, problem, title = "KHG102", "unknown-name", "A country, source, topic or other name is not known"
+    repair = "Take `did_you_mean`, or look the name up in the list that holds it, such as /v1/countries."
+
+
+class MissingParameter(RequestError):
+    code, problem, title = "KHG103", "missing-parameter", "A required parameter is missing"
+    repair = "Add the parameter."
+
+
+class UnknownParameter(RequestError):
+    code, problem, title = "KHG104", "unknown-parameter", "A parameter is not known here"
+    repair = "Take `did_you_mean`, or one of `allowed`. Unknown parameters are never ignored."
+
+
+class RepeatedParameter(RequestError):
+    code, problem, title = "KHG105", "repeated-parameter", "A parameter that takes one value is given twice"
+    repair = "Give it once. Only list parameters may be repeated."
+
+
+class OverLimit(RequestError):
+    code, problem, title = "KHG106", "over-limit", "A parameter exceeds a limit of the service"
+    repair = "Ask for less, or page on with `links.next`. Nothing is cut silently."
+
+
+class InvalidCursor(RequestError):
+    code, problem, title = "KHG107", "invalid-cursor", "The cursor does not belong to this request"
+    repair = "Follow `links.next` as it is; start again without `cursor` when you change a filter or the sort."
+
+
+class WouldDoubleCount(RequestError):
+    code, problem, title = "KHG108", "would-double-count", "The sum would count the same trade twice"
+    repair = "Follow `corrected`, which keeps the two sides apart, or narrow the filters to one of them."
+
+
+class NotAcceptable(RequestError):
+    code, problem, title = "KHG109", "not-acceptable", "No format that the Accept header takes is served"
+    status = 406
+    repair = "Ask for one of `allowed`, or use `format=`."
+
+
+class NoSuchPath(RequestError):
+    code, problem, title = "KHG110", "no-such-path", "There is nothing at this path"
+    status = 404
+    repair = "GET /v1 lists the resources."
+
+
+class NoSuchRecord(RequestError):
+    code, problem, title = "KHG111", "no-such-record", "There is no such record in this release"
+    status = 404
+    repair = "Take `did_you_mean`, or look in the list."
+
+
+class MethodNotAllowed(RequestError):
+    code, problem, title = "KHG112", "method-not-allowed", "The service is read-only"
+    status = 405
+    repair = "Use GET, HEAD or OPTIONS."
+
+
+class UrlTooLong(RequestError):
+    code, problem, title = "KHG113", "url-too-long", "The URL is longer than the service reads"
+    status = 414
+    repair = "Shorten lists of values, or ask in several requests."
+
+
+class Unreadable(RequestError):
+    code, problem, title = "KHG114", "unreadable", "The URL holds control characters or bytes that are not UTF-8"
+    repair = "Percent-encode text as UTF-8 and leave control characters out."
+
+
+class Contradiction(RequestError):
+    code, problem, title = "KHG115", "contradiction", "Parameters contradict each other"
+    repair = "Change one of the parameters that the errors name."
+
+
+class DataError(KhorgosError):
+    """Seed files, sources or the database do not fit."""
+
+
+class SeedInvalid(DataError):
+    code, problem, title = "KHG201", "seed-invalid", "A seed file does not hold what it must"
+    repair = "Correct the file at the line named; nothing was published."
+
+
+class TextMismatch(DataError):
+    code, problem, title = "KHG202", "text-mismatch", "A source's text is not the one its figures were read from"
+    repair = "Give the text whose SHA-256 the source record has."
+
+
+class SchemaMismatch(DataError):
+    code, problem, title = "KHG203", "schema-mismatch", "The database has another version of the schema"
+    repair = "Run `khorgos db upgrade`, or use the version of Khorgos that made the database."
+
+
+class BadDatabase(DataError):
+    code, problem, title = "KHG204", "bad-database", "The database URL cannot be used"
+    repair = "Give an SQLite file or PostgreSQL 15 or newer in KHORGOS_DATABASE_URL."
+
+
+class PublishBusy(DataError):
+    code, problem, title = "KHG205", "publish-busy", "Another process is publishing"
+    repair = "Wait until it ends and run the command again."
+
+
+class ServerError(KhorgosError):
+    """The service cannot answer now."""
+
+    status = 503
+
+    def __init__(self, detail: str, **more: Any):
+        super().__init__(detail, **{"headers": {"Retry-After": "2"}, **more})
+
+
+class Internal(ServerError):
+    code, problem, title = "KHG500", "internal", "The service failed"
+    status = 500
+    repair = "Report it with the time and the request."
+
+
+class QueryTimeout(ServerError):
+    code, problem, title = "KHG501", "query-timeout", "The query took longer than its limit"
+    repair = "Narrow the filters, or ask for an export in csv or ndjson."
+
+
+class Busy(ServerError):
+    code, problem, title = "KHG502", "busy", "The service answers as many requests as it can"
+    repair = "Try again after Retry-After seconds."
+
+
+class DatabaseUnavailable(ServerError):
+    code, problem, title = "KHG503", "database-unavailable", "The database cannot be reached"
+    repair = "Try again after Retry-After seconds."
+
+
+class NotReady(ServerError):
+    code, problem, title = "KHG504", "not-ready", "No data have been published yet"
+    repair = "Run `khorgos seed`."
+
+
+def leaves(root: type[KhorgosError] = KhorgosError) -> Iterable[type[KhorgosError]]:
+    """Give every error that has a code, in the order of the codes."""
+    found = [leaf for child in root.__subclasses__() for leaf in leaves(child)]
+    return sorted([*found, root] if root.code else found, key=lambda error: error.code)
+
+
+def nearest(value: str, known: Iterable[str]) -> str | None:
+    """Give the known word most like the value, or null where none is like it."""
+    best = process.extractOne(value, list(known), scorer=fuzz.ratio, processor=utils.default_process, score_cutoff=60)
+    return best[0] if best else None
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    type: str = Field(description="path of the problem's description")
+    title: str
+    status: int
+    code: str = Field(description="stable code of the error", examples=["KHG104"])
+    detail: str
+    instance: str = Field(description="path of the request")
+    errors: list["ProblemFault"] = Field(default_factory=list)
+    corrected: str | None = Field(None, description="a request that can be answered, where there is one")
+
+
+class ProblemFault(BaseModel):
+    """One thing wrong with one parameter."""
+
+    parameter: str
+    value: str | None = None
+    message: str
+    allowed: list[str] | None = Field(None, description="values that can be taken, where they are few")
+    did_you_mean: str | None = None
+
+
+def respond(request: Request, error: KhorgosError) -> Response:
+    """Answer with the error as a problem."""
+    body = {
+        "type": f"/v1/problems/{error.problem}",
+        "title": error.title,
+        "status": error.status,
+        "code": error.code,
+        "detail": error.detail,
+        "instance": request.url.path[:200],
+        "errors": [
+            {
+                "parameter": fault.parameter[:200],
+                "value": None if fault.value is None else str(fault.value)[:200],
+                "message": fault.message,
+                "allowed": fault.allowed,
+                "did_you_mean": fault.did_you_mean,
+            }
+            for fault in error.faults
+        ],
+        **error.more,
+    }
+    headers = {"Cache-Control": "no-store", **error.headers}
+    return Response(orjson.dumps(body), error.status, headers, PROBLEM_JSON)
+
+
+SHORT = 60
+"""Length up to which a wrong value is repeated in a message."""
+
+
+def fault_of(error: dict[str, Any], known: Iterable[str]) -> tuple[type[RequestError], Fault]:
+    """Translate one of Pydantic's errors on a request with these parameters."""
+    parameter = str(error["loc"][1]) if len(error["loc"]) > 1 else str(error["loc"][0])
+    value, allowed = error.get("input"), None
+    shown = repr(value if len(str(value)) <= SHORT else str(value)[:SHORT] + "...")
+    if error["type"] == "extra_forbidden":
+        names = tuple(known)
+        message = f"unknown parameter {parameter[:SHORT]!r}"
+        return UnknownParameter, Fault(parameter, value, message, names, nearest(parameter, names))
+    if error["type"] == "missing":
+        return MissingParameter, Fault(parameter, None, f"parameter {parameter!r} is required")
+    context = error.get("ctx", {})
+    if "allowed" in context:
+        allowed = tuple(context["allowed"])
+        suggestion = nearest(str(value), allowed)
+        message = f"{parameter} cannot be {shown}: it takes {', '.join(allowed)}"
+        return InvalidValue, Fault(parameter, value, message, allowed, suggestion)
+    kind = OverLimit if error["type"] in {"too_long", "string_too_long", "over_limit"} else InvalidValue
+    return kind, Fault(parameter, value, f"{parameter} cannot be {shown}: {error['msg'].removeprefix('Value error, ')}")
+
+
+def invalid(request: Request, error: RequestValidationError) -> Response:
+    """Answer a request whose parameters FastAPI refused."""
+    route = request.scope.get("route")
+    known = [field for model in getattr(route, "query_models", ()) for field in model.model_fields]
+    faults = [fault_of(one, known) for one in error.errors()]
+    first = faults[0][0]
+    return respond(request, first.of(*(fault for _, fault in faults)))
+
+
+def not_routed(request: Request, error: HTTPException) -> Response:
+    """Answer what Starlette's router or a static file refuses."""
+    if error.status_code == MethodNotAllowed.status:
+        return respond(request, method_not_allowed())
+    return respond(request, NoSuchPath("there is nothing at this path; GET /v1 lists the resources"))
+
+
+def method_not_allowed() -> MethodNotAllowed:
+    """The answer to every method that could write."""
+    return MethodNotAllowed(
+        "the service is read-only: use GET, HEAD or OPTIONS", headers={"Allow": "GET, HEAD, OPTIONS"}
+    )
+
+
+def failed(request: Request, error: Exception) -> Response:
+    """Answer a failure nobody foresaw, without a word of its inside."""
+    log.exception("unforeseen failure", exc_info=error)
+    return respond(request, Internal("the request failed for a reason that is not the request's", headers={}))
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of an application as a problem."""
+    app.add_exception_handler(KhorgosError, respond)  # type: ignore[arg-type]  # Starlette types the handler too widely
+    app.add_exception_handler(RequestValidationError, invalid)  # type: ignore[arg-type]  # the same
+    app.add_exception_handler(HTTPException, not_routed)  # type: ignore[arg-type]  # the same
+    app.add_exception_handler(Exception, failed)

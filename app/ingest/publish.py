@@ -1,0 +1,133 @@
+"""Publishing: what changed between a dataset and the current release becomes the next release, whole or not at all."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, insert, select, update
+
+from app import search
+from app.codes import ReleaseKind
+from app.models import Base, Release, SearchEntry
+
+Record = Mapping[str, Any]
+VERSION = frozenset({"release", "superseded_by", "id"})
+"""Columns that say when, not what; `id` is a figure's and a quote's key, and kept there."""
+MODELS: tuple[type[Any], ...] = tuple(
+    mapper.class_
+    for mapper in sorted(Base.registry.mappers, key=lambda m: m.class_.__name__)
+    if mapper.class_ is not Release
+)
+"""Every published table."""
+
+
+@dataclass
+class Dataset:
+    """Everything that one publication says: the records of each table, by the sources it speaks for."""
+
+    name: str
+    kind: ReleaseKind
+    sources: tuple[str, ...]
+    sha256: str
+    records: dict[type[Any], list[dict[str, Any]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a publication does to one table."""
+
+    added: list[dict[str, Any]]
+    changed: list[dict[str, Any]]
+    removed: list[tuple[Any, ...]]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+
+def publish(connection: Connection, dataset: Dataset, now: datetime | None = None) -> int | None:
+    """Publish a dataset in the open transaction; give the release's number, or null when nothing changed."""
+    with_words(dataset)
+    changes = {model: compare(connection, model, dataset) for model in MODELS}
+    if not any(changes.values()):
+        return None
+    number = (connection.execute(select(func.max(Release.id))).scalar() or 0) + 1
+    connection.execute(
+        insert(Release).values(
+            id=number,
+            published_at=now or datetime.now(UTC).replace(microsecond=0),
+            kind=dataset.kind,
+            source=dataset.name,
+            sha256=dataset.sha256,
+            rows_added=count(change.added for change in changes.values()),
+            rows_changed=count(change.changed for change in changes.values()),
+            rows_removed=count(change.removed for change in changes.values()),
+            rows_rejected=0,
+        )
+    )
+    for model, change in changes.items():
+        write(connection, model, change, number)
+    return number
+
+
+def count(lists: Iterable[Sequence[Any]]) -> int:
+    """Give the length of several lists together."""
+    return sum(map(len, lists))
+
+
+def with_words(dataset: Dataset) -> None:
+    """Add the search entries of the records that have words."""
+    dataset.records[SearchEntry] = [
+        search.entry(model, record) for model in search.WORDED for record in dataset.records.get(model, ())
+    ]
+
+
+def content(model: type[Any]) -> list[str]:
+    """Give the columns that say what a record is."""
+    names: list[str] = [column.name for column in model.__table__.columns]
+    return [name for name in names if name not in VERSION or name in model.key]
+
+
+def compare(connection: Connection, model: type[Any], dataset: Dataset) -> Changes:
+    """Hold a dataset's records of one table against the current ones of its sources."""
+    table: Table = model.__table__
+    names = content(model)
+    current = {}
+    query = select(*(table.c[name] for name in names)).where(
+        table.c.superseded_by.is_(None), table.c.source.in_(dataset.sources)
+    )
+    for row in connection.execute(query):
+        record = dict(zip(names, row, strict=True))
+        current[key_of(model, record)] = record
+    said = {key_of(model, record): record for record in dataset.records.get(model, ())}
+    return Changes(
+        added=[record for key, record in said.items() if key not in current],
+        changed=[record for key, record in said.items() if key in current and current[key] != record],
+        removed=[key for key in current if key not in said],
+    )
+
+
+def key_of(model: type[Any], record: Record) -> tuple[Any, ...]:
+    """Give the key of a record."""
+    return tuple(record[name] for name in model.key)
+
+
+def write(connection: Connection, model: type[Any], change: Changes, number: int) -> None:
+    """Supersede what changed or ended, then add the new versions."""
+    table: Table = model.__table__
+    ended = [*change.removed, *(key_of(model, record) for record in change.changed)]
+    for key in ended:
+        same = [table.c[name] == value for name, value in zip(model.key, key, strict=True)]
+        connection.execute(update(table).where(table.c.superseded_by.is_(None), *same).values(superseded_by=number))
+    fresh = [{**record, "release": number} for record in (*change.added, *change.changed)]
+    if fresh:
+        connection.execute(insert(table), fresh)
+
+
+def digest(parts: Iterable[bytes]) -> str:
+    """Give the SHA-256 of several files one after the other."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()

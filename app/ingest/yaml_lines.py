@@ -1,0 +1,55 @@
+"""YAML whose mappings remember the line each key stands on; a key given twice is an error."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from app.errors import SeedInvalid
+
+
+class Lined(dict[str, Any]):
+    """A mapping with the line of itself and of each of its keys."""
+
+    line: int = 0
+    lines: dict[str, int]
+
+    def line_of(self, key: str) -> int:
+        """Give the line a key stands on, or the mapping's own."""
+        return self.lines.get(key, self.line)
+
+
+class Loader(yaml.SafeLoader):
+    """The safe loader, with lines."""
+
+
+def construct(loader: Loader, node: yaml.MappingNode) -> Lined:
+    """Build a mapping and note its lines."""
+    found = Lined()
+    found.line = node.start_mark.line + 1
+    found.lines = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        line = key_node.start_mark.line + 1
+        if key in found:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+        found[key] = loader.construct_object(value_node, deep=True)
+        found.lines[key] = line
+    return found
+
+
+Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, construct)
+
+
+def load(path: Path, shown: str) -> Lined:
+    """Read a YAML file that holds a mapping. Raises SeedInvalid with the line."""
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except UnicodeDecodeError as error:
+        raise SeedInvalid(f"{shown}: it is not UTF-8") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SeedInvalid(f"{shown}:{line} {error.problem}") from error
+    if not isinstance(found, Lined):
+        raise SeedInvalid(f"{shown}:1 the file holds no mapping of tables to records")
+    return found

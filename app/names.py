@@ -1,0 +1,141 @@
+"""Names of a release: which country, source, person or topic a word means, and what each is called."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
+
+from app.errors import Fault, UnknownName, nearest
+from app.models import (
+    Country,
+    CountryGroup,
+    Expert,
+    Indicator,
+    Organization,
+    Programme,
+    Source,
+    Topic,
+)
+
+FEW = 40
+"""Names of a vocabulary up to which an error lists all of them."""
+
+
+def visible(model: Any, release: int) -> ColumnElement[bool]:
+    """Narrow a published table to its rows as of a release."""
+    return and_(model.release <= release, or_(model.superseded_by.is_(None), model.superseded_by > release))
+
+
+def fold(text: str) -> str:
+    """Give a name without case, accents, punctuation and a leading article: what two spellings share."""
+    bare = "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
+    words = re.findall(r"\w+", bare)
+    return " ".join(words[1:] if words[:1] == ["the"] and len(words) > 1 else words)
+
+
+@dataclass
+class Vocabulary:
+    """Words of one kind: what each spelling stands for, and what each code is called."""
+
+    kind: str
+    where: str
+    labels: dict[str, str] = field(default_factory=dict)
+    meanings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    spellings: dict[str, str] = field(default_factory=dict)
+
+    def add(self, codes: tuple[str, ...], spellings: Iterable[str | None]) -> None:
+        """Let spellings stand for codes; the first that took a spelling keeps it."""
+        for spelling in filter(None, spellings):
+            self.meanings.setdefault(fold(spelling), codes)
+            self.spellings.setdefault(fold(spelling), spelling)
+
+    def entry(self, code: str, label: str, *spellings: str | None) -> None:
+        """Add one code with its label and other spellings."""
+        self.labels[code] = label
+        self.add((code,), (code, label, *spellings))
+
+    def resolve(self, parameter: str, word: str) -> tuple[str, ...]:
+        """Give the codes a word stands for. Raises UnknownName."""
+        found = self.meanings.get(fold(word))
+        if found is None:
+            raise UnknownName.of(self.fault(parameter, word))
+        return found
+
+    def fault(self, parameter: str, word: str) -> Fault:
+        """Say that a word is not known, what is like it, and what there is."""
+        like = nearest(fold(word), self.meanings)
+        allowed = tuple(sorted(self.labels)) if len(self.labels) <= FEW else None
+        message = f"{parameter} {word[:60]!r} is not a known {self.kind}; {self.where} lists them"
+        return Fault(parameter, word, message, allowed, self.spellings[like] if like else None)
+
+
+@dataclass(frozen=True)
+class Names:
+    """Every vocabulary of one release."""
+
+    vocabularies: Mapping[str, Vocabulary]
+
+    def label(self, vocabulary: str, code: str | None) -> str | None:
+        """Give what a code is called."""
+        return None if code is None else self.vocabularies[vocabulary].labels.get(code)
+
+    def resolve(self, vocabulary: str, parameter: str, words: Iterable[str]) -> tuple[str, ...]:
+        """Give the codes of several words, each once. Raises UnknownName for all that are unknown."""
+        book = self.vocabularies[vocabulary]
+        faults = [book.fault(parameter, word) for word in words if fold(word) not in book.meanings]
+        if faults:
+            raise UnknownName.of(*faults)
+        return tuple(dict.fromkeys(code for word in words for code in book.meanings[fold(word)]))
+
+
+def load_names(connection: Connection, release: int) -> Names:
+    """Read every vocabulary of a release: one short statement each."""
+
+    def rows(model: Any, *columns: Any) -> Iterable[Any]:
+        return connection.execute(select(*columns).where(visible(model, release)).order_by(columns[0]))
+
+    country, group = Vocabulary("country or group", "/v1/countries"), Vocabulary("group of countries", "/v1/countries")
+    columns = (Country.iso3, Country.name, Country.iso2, Country.m49, Country.official_name, Country.aliases)
+    for iso3, name, iso2, m49, official, aliases in rows(Country, *columns):
+        country.entry(iso3, name, iso2, m49, m49 and m49.lstrip("0"), official, *aliases)
+    for slug, name, members, aliases in rows(
+        CountryGroup, CountryGroup.slug, CountryGroup.name, CountryGroup.members, CountryGroup.aliases
+    ):
+        country.add(members, (slug, name, *aliases))
+        group.entry(slug, name, *aliases)
+
+    speaker = Vocabulary("expert or organization", "/v1/experts and /v1/organizations")
+    expert, organization = Vocabulary("expert", "/v1/experts"), Vocabulary("organization", "/v1/organizations")
+    for slug, name in rows(Expert, Expert.slug, Expert.name):
+        expert.entry(slug, name)
+        speaker.entry(slug, name)
+    for slug, name, aliases in rows(Organization, Organization.slug, Organization.name, Organization.aliases):
+        organization.entry(slug, name, *aliases)
+        speaker.entry(slug, name, *aliases)
+
+    source, topic = Vocabulary("source", "/v1/sources"), Vocabulary("topic", "/v1/topics")
+    programme, indicator = Vocabulary("programme", "/v1/programmes"), Vocabulary("indicator", "/v1/indicators")
+    for slug, title in rows(Source, Source.slug, Source.title):
+        source.entry(slug, title)
+    for slug, name in rows(Topic, Topic.slug, Topic.name):
+        topic.entry(slug, name)
+    for slug, name, aliases in rows(Programme, Programme.slug, Programme.name, Programme.aliases):
+        programme.entry(slug, name, *aliases)
+    for slug, name in rows(Indicator, Indicator.slug, Indicator.name):
+        indicator.entry(slug, name)
+    return Names(
+        {
+            "country": country,
+            "group": group,
+            "speaker": speaker,
+            "expert": expert,
+            "organization": organization,
+            "source": source,
+            "topic": topic,
+            "programme": programme,
+            "indicator": indicator,
+        }
+    )

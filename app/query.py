@@ -1,0 +1,308 @@
+"""What a list can be asked: fields, filters, order and pages as one SELECT, and why it came back empty. No HTTP."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from rapidfuzz.distance import Levenshtein
+from sqlalchemy import ColumnElement, Connection, Float, Select, and_, false, func, literal, or_, select, true, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.errors import Fault, InvalidValue, UnknownName, nearest
+from app.models import Codes
+from app.names import Names, visible
+from app.params import narrowing, vocabulary
+
+Column = ColumnElement[Any] | InstrumentedAttribute[Any]
+NEAR = 5
+"""Existing values that an empty answer suggests."""
+LOOKED_AT = 2000
+"""Distinct values among which it looks for them."""
+
+
+def without_required(schema: dict[str, Any]) -> None:
+    """Say that no field is sure to be there: `fields=` leaves out what is not asked."""
+    schema.pop("required", None)
+
+
+class Row(BaseModel):
+    """One row of an answer: declared once, it gives SELECT, JSON, CSV header and OpenAPI."""
+
+    model_config = ConfigDict(json_schema_extra=without_required)
+
+
+@dataclass(frozen=True)
+class Is:
+    """Marks a field with the expression it is; else it is the column of its name."""
+
+    column: Any
+
+
+@dataclass(frozen=True)
+class Label:
+    """Marks a field as what another field's code is called."""
+
+    vocabulary: str
+    field: str
+
+
+@dataclass(frozen=True)
+class Where:
+    """Marks a parameter with the columns it narrows: any of them in the values asked, or at least, or at most."""
+
+    columns: tuple[Any, ...]
+    op: str
+
+    def __init__(self, *columns: Any, op: str = "in") -> None:
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "op", op)
+
+    def condition(self, value: Any) -> ColumnElement[bool]:
+        """Give the condition that the asked value makes."""
+        if self.op == ">=":
+            return or_(*(column >= value for column in self.columns))
+        if self.op == "<=":
+            return or_(*(column <= value for column in self.columns))
+        values = value if isinstance(value, tuple) else (value,)
+        return or_(*(among(column, values) for column in self.columns))
+
+
+@dataclass(frozen=True)
+class WhereBy:
+    """Marks a parameter whose condition is a function of its value."""
+
+    build: Callable[[Any], ColumnElement[bool]]
+    columns: tuple[Any, ...] = ()
+
+    def condition(self, value: Any) -> ColumnElement[bool]:
+        """Give the condition that the asked value makes."""
+        return self.build(value)
+
+
+def among(column: Column, values: Iterable[Any]) -> ColumnElement[bool]:
+    """Narrow a column to values; a column that holds a set, to rows whose set has one of them."""
+    if isinstance(column.type, Codes):
+        return or_(*(column.like(f"%|{value}|%") for value in values))
+    return column.in_(list(values))
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One filter as it was asked."""
+
+    parameter: str
+    value: Any
+    condition: ColumnElement[bool]
+    columns: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a row: a column, or the label of another field."""
+
+    name: str
+    column: Column | None = None
+    label: Label | None = None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its whole values are given without a fraction."""
+        return self.column is not None and isinstance(self.column.type, Float)
+
+    @property
+    def sortable(self) -> bool:
+        """Whether rows can be put in its order."""
+        return self.column is not None and not isinstance(self.column.type, Codes)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A table as the interface shows it."""
+
+    record: str  # name in evidence and file names
+    row: type[Row]
+    source: Any  # mapped class, or subquery whose columns have the fields' names
+    key: tuple[Column, ...]  # makes every order total
+    sort: tuple[str, ...]  # when none is asked
+    identity: Column | None = None  # text key of a record, where records have evidence
+    visible: Callable[[int], ColumnElement[bool]] | None = None
+    extras: frozenset[str] = field(default=frozenset())  # fields of the row that are no columns
+
+    @cached_property
+    def fields(self) -> Mapping[str, Field]:
+        """Every field of the row but evidence and extras, in the order declared."""
+        columns = getattr(self.source, "c", self.source)
+        found = {}
+        for name, info in self.row.model_fields.items():
+            marks = {type(mark): mark for mark in info.metadata}
+            if name == "evidence" or name in self.extras:
+                continue
+            if Label in marks:
+                found[name] = Field(name, label=marks[Label])
+            elif Is in marks:
+                found[name] = Field(name, column=marks[Is].column)
+            else:
+                found[name] = Field(name, column=getattr(columns, name))
+        return found
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether its records carry the words behind them."""
+        return "evidence" in self.row.model_fields
+
+    def rows_of(self, release: int) -> ColumnElement[bool]:
+        """Narrow the table to a release."""
+        return (self.visible or (lambda number: visible(self.source, number)))(release)
+
+
+def bind(params: BaseModel, names: Names) -> BaseModel:
+    """Look up every name that a request holds. Raises UnknownName with all that are unknown."""
+    found: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for parameter in type(params).model_fields:
+        book, words = vocabulary(type(params), parameter), getattr(params, parameter)
+        if book is None or not words:
+            continue
+        try:
+            codes = names.resolve(book, parameter, words if isinstance(words, tuple) else (words,))
+            found[parameter] = codes if isinstance(words, tuple) else codes[0]
+        except UnknownName as error:
+            faults += error.faults
+    if faults:
+        raise UnknownName.of(*faults)
+    return params.model_copy(update=found)
+
+
+def clauses_of(params: BaseModel) -> tuple[Clause, ...]:
+    """Give the filters of a bound request in the order they are declared."""
+    found = []
+    for parameter in narrowing(type(params)):
+        value = getattr(params, parameter)
+        marks = [m for m in type(params).model_fields[parameter].metadata if isinstance(m, Where | WhereBy)]
+        if marks and value not in (None, (), False):
+            found.append(Clause(parameter, value, marks[0].condition(value), marks[0].columns))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Order:
+    """One key of a sort."""
+
+    column: Column
+    descending: bool
+    nullable: bool
+
+
+def order_of(resource: Resource, sort: Sequence[str]) -> tuple[Order, ...]:
+    """Read `-value_usd,year` as an order that is total. Raises InvalidValue."""
+    sortable = {name: one.column for name, one in resource.fields.items() if one.sortable}
+    orders: list[Order] = []
+    for word in sort or resource.sort:
+        name = word.removeprefix("-")
+        if name not in sortable:
+            allowed = tuple(sortable)
+            message = f"sort cannot be {word[:60]!r}: it takes {', '.join(allowed)}, each with - before it or not"
+            raise InvalidValue.of(Fault("sort", word, message, allowed, nearest(name, allowed)))
+        orders.append(order_by(sortable[name], word.startswith("-")))
+    taken = {id(order.column) for order in orders}
+    return (*orders, *(order_by(column, False) for column in resource.key if id(column) not in taken))
+
+
+def order_by(column: Any, descending: bool) -> Order:
+    """Make one key of a sort; an expression may be null."""
+    return Order(column, descending, getattr(column, "nullable", None) is not False)
+
+
+def chosen(resource: Resource, names: Sequence[str]) -> tuple[str, ...]:
+    """Give the fields asked, or all. Raises InvalidValue."""
+    allowed = (*resource.fields, "evidence") if resource.has_evidence else tuple(resource.fields)
+    wrong = [name for name in names if name not in allowed]
+    if wrong:
+        raise InvalidValue.of(
+            *(
+                Fault("fields", name, f"there is no field {name[:60]!r} here", allowed, nearest(name, allowed))
+                for name in wrong
+            )
+        )
+    return tuple(names) or allowed
+
+
+def select_rows(resource: Resource, clauses: Iterable[Clause], release: int, columns: Sequence[Column]) -> Select[Any]:
+    """Select columns of the rows that the filters leave in a release."""
+    return select(*columns).where(resource.rows_of(release), *(clause.condition for clause in clauses))
+
+
+def ordered(query: Select[Any], order: Sequence[Order], after: Sequence[Any] | None) -> Select[Any]:
+    """Put rows in order, null last, and begin after the row whose keys are given."""
+    keys = [key.column.desc() if key.descending else key.column.asc() for key in order]
+    query = query.order_by(*(key.nulls_last() if one.nullable else key for one, key in zip(order, keys, strict=True)))
+    return query if after is None else query.where(later(order, after))
+
+
+def later(order: Sequence[Order], after: Sequence[Any]) -> ColumnElement[bool]:
+    """Narrow to rows that stand after one in an order: by row value where an index can serve it."""
+    if len({key.descending for key in order}) == 1 and not any(key.nullable for key in order):
+        here = tuple_(*(key.column for key in order))
+        there = tuple_(*(literal(value, key.column.type) for key, value in zip(order, after, strict=True)))
+        return here < there if order[0].descending else here > there
+    steps: list[ColumnElement[bool]] = []
+    equal: list[ColumnElement[bool]] = []
+    for key, value in zip(order, after, strict=True):
+        steps.append(and_(*equal, beyond(key, value)))
+        equal.append(key.column.is_(None) if value is None else key.column == value)
+    return or_(*steps)
+
+
+def beyond(key: Order, value: Any) -> ColumnElement[bool]:
+    """Narrow one key to what stands after a value; nothing stands after null."""
+    if value is None:
+        return false()
+    past = key.column < value if key.descending else key.column > value
+    return or_(past, key.column.is_(None)) if key.nullable else past
+
+
+def count_rows(connection: Connection, query: Select[Any], limit: int | None) -> int | None:
+    """Count rows up to a limit; null when there are more, for then the count is not free."""
+    inner = query.with_only_columns(literal(1)).order_by(None)
+    if limit is not None:
+        inner = inner.limit(limit + 1)
+    total = connection.execute(select(func.count()).select_from(inner.subquery())).scalar_one()
+    return None if limit is not None and total > limit else total
+
+
+def why_empty(
+    connection: Connection, resource: Resource, clauses: Sequence[Clause], release: int
+) -> dict[str, Any] | None:
+    """Give the first filter that leaves nothing, and the values nearest to it that exist beside the filters before."""
+    for number, clause in enumerate(clauses):
+        query = select_rows(resource, clauses[: number + 1], release, [literal(1)]).limit(1)
+        if connection.execute(query).first() is None:
+            near = near_values(connection, resource, clause, clauses[:number], release)
+            asked = [str(value) for value in clause.value] if isinstance(clause.value, tuple) else [str(clause.value)]
+            return {"parameter": clause.parameter, "value": asked, "nearest": near}
+    return None
+
+
+def near_values(
+    connection: Connection, resource: Resource, clause: Clause, before: Sequence[Clause], release: int
+) -> list[Any]:
+    """Give existing values of a filter's columns, those most like what was asked first."""
+    found: set[Any] = set()
+    for column in clause.columns:
+        query = select_rows(resource, before, release, [column]).where(column.is_not(None)).distinct().limit(LOOKED_AT)
+        for (value,) in connection.execute(query):
+            found.update(value if isinstance(value, tuple) else (value,))
+    asked = clause.value[0] if isinstance(clause.value, tuple) else clause.value
+    return sorted(found, key=lambda value: (distance(asked, value), str(value)))[:NEAR]
+
+
+def distance(asked: Any, value: Any) -> float:
+    """Tell how far a value is from what was asked: in numbers, or in letters."""
+    if isinstance(asked, int | float) and isinstance(value, int | float):
+        return abs(float(asked) - float(value))
+    return float(Levenshtein.distance(str(asked), str(value)))
+
+
+EVERYTHING: Callable[[int], ColumnElement[bool]] = lambda _: true()  # noqa: E731 - a table that has no releases

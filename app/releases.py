@@ -1,0 +1,66 @@
+"""Which release is current, what a pinned one may be, and the names that hold in each."""
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from app.db import Database
+from app.errors import Fault, InvalidValue, NotReady
+from app.models import Release
+from app.names import Names, load_names
+
+KEPT = 8
+"""Releases whose names are kept in memory."""
+
+
+@dataclass(frozen=True)
+class Edition:
+    """One release with its names: all that an answer needs to know of when it is."""
+
+    number: int
+    published_at: datetime
+    names: Names
+
+
+class Releases:
+    """Gives the edition of a request; looks for a new release at most once in `ttl` seconds."""
+
+    def __init__(self, database: Database, ttl: float) -> None:
+        self._database = database
+        self._ttl = ttl
+        self._lock = threading.Lock()
+        self._looked = float("-inf")
+        self._newest: int | None = None
+        self._editions: OrderedDict[int, Edition] = OrderedDict()
+
+    def edition(self, pinned: int | None) -> Edition:
+        """Give the pinned edition, or the current one. Raises InvalidValue for a release there is not, NotReady."""
+        newest = self._newest
+        if newest is None or time.monotonic() - self._looked > self._ttl or (pinned or 0) > newest:
+            newest = self._look()
+        if newest is None:
+            raise NotReady("no data have been published yet: run `khorgos seed`")
+        number = pinned or newest
+        if number > newest:
+            message = f"release cannot be {number}: the newest is {newest}"
+            raise InvalidValue.of(Fault("release", number, message, did_you_mean=str(newest)))
+        return self._editions.get(number) or self._load(number)
+
+    def _look(self) -> int | None:
+        with self._database.read() as connection:
+            self._newest = connection.execute(select(func.max(Release.id))).scalar()
+        self._looked = time.monotonic()
+        return self._newest
+
+    def _load(self, number: int) -> Edition:
+        with self._lock, self._database.read() as connection:
+            published = connection.execute(select(Release.published_at).where(Release.id == number)).scalar_one()
+            edition = Edition(number, published, load_names(connection, number))
+            self._editions[number] = edition
+            while len(self._editions) > KEPT:
+                self._editions.popitem(last=False)
+        return edition

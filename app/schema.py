@@ -1,0 +1,58 @@
+"""The version of the database schema: upgrade, downgrade, and whether it is the one this program reads."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from app.db import Database
+from app.errors import SchemaMismatch
+
+PACKAGE = Path(__file__).parent
+
+
+def folder(name: str) -> Path:
+    """Give a folder that ships with the program: inside an installed package, or beside it in a checkout."""
+    installed = PACKAGE / f"_{name}"
+    return installed if installed.is_dir() else PACKAGE.parent / name
+
+
+def config(database: Database) -> Config:
+    """Give Alembic's configuration for a database."""
+    found = Config()
+    found.set_main_option("script_location", str(folder("migrations")))
+    found.attributes["database"] = database
+    return found
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Bring the schema to a revision, in one transaction."""
+    command.upgrade(config(database), revision)
+
+
+def downgrade(database: Database, revision: str) -> None:
+    """Take the schema back to a revision; `base` empties the database."""
+    command.downgrade(config(database), revision)
+
+
+def head() -> str | None:
+    """Give the revision that this program reads."""
+    return ScriptDirectory(str(folder("migrations"))).get_current_head()
+
+
+def current(database: Database) -> str | None:
+    """Give the revision of a database; null where there is none."""
+    with database.read() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def require_head(database: Database) -> None:
+    """Refuse a database of another version. Raises SchemaMismatch, DatabaseUnavailable."""
+    found, wanted = current(database), head()
+    if found != wanted:
+        raise SchemaMismatch(
+            f"the database has schema {found or 'none'}, this program reads {wanted}: run `khorgos db upgrade`, "
+            "or use the version of Khorgos that made it"
+        )

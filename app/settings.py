@@ -1,0 +1,39 @@
+"""Every setting of the service: `KHORGOS_*` in the environment, built once and passed in."""
+
+from functools import cached_property
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Limits are refusals, never silent cuts. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="KHORGOS_", frozen=True, extra="ignore")
+
+    database_url: str = Field("sqlite:///khorgos.db", description="SQLAlchemy URL: SQLite file or PostgreSQL")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    root_path: str = Field("", description="path prefix that a reverse proxy strips, such as /khorgos")
+
+    page_limit: int = Field(100, ge=1, description="rows of a page when no limit is asked")
+    page_limit_max: int = Field(1000, ge=1, description="largest limit that may be asked")
+    count_limit: int = Field(10_000, ge=0, description="rows up to which a total is counted without count=true")
+    statement_timeout: float = Field(5.0, gt=0, description="longest time of one statement")
+    search_timeout: float = Field(2.0, gt=0, description="longest time of one full-text statement")
+    export_timeout: float = Field(300.0, gt=0, description="longest time of a streamed export")
+    url_bytes: int = Field(8192, ge=256, description="longest path and query, in bytes")
+    max_parameters: int = Field(64, ge=1, description="most query parameters")
+    list_values: int = Field(200, ge=1, description="most values of a list parameter")
+    text_length: int = Field(200, ge=1, description="longest text value, in characters")
+    connections: int = Field(8, ge=1, description="database connections of a worker, for each time limit")
+    queries: int = Field(32, ge=1, description="requests a worker answers at once")
+    exports: int = Field(2, ge=1, description="streamed exports a worker runs at once")
+    pool_wait: float = Field(2.0, gt=0, description="longest wait for a free place, then 503")
+    release_ttl: float = Field(0.5, ge=0, description="how long the current release may be remembered")
+    max_age: int = Field(60, ge=0, description="Cache-Control max-age of unpinned answers")
+
+    @cached_property
+    def is_sqlite(self) -> bool:
+        """Whether the embedded engine is used."""
+        return self.database_url.startswith("sqlite")
