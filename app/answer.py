@@ -39,9 +39,8 @@ from app.query import (
     select_rows,
     why_empty,
 )
-from app.releases import Edition
 
-Narrow = Callable[[Any, tuple[Clause, ...], Edition], tuple[Resource, tuple[Clause, ...]]]
+Narrow = Callable[[Ask, Resource, tuple[Clause, ...]], tuple[Resource, tuple[Clause, ...]]]
 """Makes a resource of its own out of a request, where the table alone does not answer it."""
 
 
@@ -54,10 +53,9 @@ def answer(request: Request, params: ListParams, resource: Resource, narrow: Nar
     """Answer a list: a page in JSON, a page or all of it in the other formats."""
     ask = asked(request, params)
     bound: Any = ask.params
-    clauses = clauses_of(bound)
-    if narrow is not None:
-        resource, clauses = narrow(bound, clauses, ask.edition)
-    plan = Plan(ask, resource, clauses, chosen(resource, bound.fields), order_of(resource, bound.sort))
+    origin = (resource, clauses_of(bound))
+    resource, clauses = narrow(ask, *origin) if narrow else origin
+    plan = Plan(ask, resource, clauses, chosen(resource, bound.fields), order_of(resource, bound.sort), origin)
     after = read_cursor(bound.cursor, plan) if bound.cursor else None
     if ask.is_known:
         return unchanged(ask)
@@ -104,13 +102,14 @@ def answer_one(
     request: Request,
     params: RecordParams,
     resource: Resource,
-    clause: Clause,
+    find: Callable[[Ask], Clause],
     more: Callable[[Connection, Ask, dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Response:
     """Answer a single record, with `more` of it that no list shows. Raises NoSuchRecord."""
     ask = asked(request, params)
     fields = chosen(resource, [name for name in params.fields if name not in resource.extras])
-    plan = Plan(ask, resource, (clause,), fields, ())
+    clause = find(ask)
+    plan = Plan(ask, resource, (clause,), fields, (), (resource, (clause,)))
     if ask.is_known:
         return unchanged(ask)
     with ask.service.place(ask.service.queries), ask.service.database.read() as connection:
@@ -146,6 +145,7 @@ class Plan:
     clauses: tuple[Clause, ...]
     fields: tuple[str, ...]
     order: tuple[Order, ...]
+    origin: tuple[Resource, tuple[Clause, ...]]
 
     @property
     def columns(self) -> list[Any]:
@@ -156,10 +156,9 @@ class Plan:
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Fields to select: those asked, and those whose labels are asked."""
+        """Fields to select: those asked, and those that others are labels of or made from."""
         known = self.resource.fields
-        names = [known[name].label.field if known[name].label else name for name in self.fields if name in known]  # type: ignore[union-attr]  # the test just before
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(needed for name in self.fields if name in known for needed in known[name].needs))
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -195,6 +194,9 @@ class Plan:
         if name == "evidence":
             return None
         one = self.resource.fields[name]
+        if made := one.made:
+            places = {needed: self.needed.index(needed) for needed in made.needs}
+            return lambda row: made.build({needed: row[place] for needed, place in places.items()}, self.ask)
         if one.label:
             place = self.needed.index(one.label.field)
             labels = self.ask.edition.names.vocabularies[one.label.vocabulary].labels
@@ -228,7 +230,7 @@ def page(connection: Connection, plan: Plan, after: list[Any] | None) -> Respons
     total = len(rows) if after is None and not more else total_of(connection, plan)
     meta: dict[str, Any] = {"total": total, "limit": limit, "release": plan.ask.edition.number, "warnings": []}
     if not rows and after is None:
-        meta["why_empty"] = why_empty(connection, plan.resource, plan.clauses, plan.ask.edition.number)
+        meta["why_empty"] = why_empty(connection, *plan.origin, plan.ask.edition.number)
     links = {"self": plan.ask.link(), "next": following}
     body = {"data": plan.records(connection, rows), "meta": meta, "links": links}
     return json_response(plan.ask, body, headers)

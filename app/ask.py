@@ -17,7 +17,16 @@ from starlette.requests import Request
 
 import app
 from app.db import Database
-from app.errors import Busy, Fault, InvalidCursor, InvalidValue, NotAcceptable, RepeatedParameter, nearest
+from app.errors import (
+    Busy,
+    Contradiction,
+    Fault,
+    InvalidCursor,
+    InvalidValue,
+    NotAcceptable,
+    RepeatedParameter,
+    nearest,
+)
 from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS, media_types
 from app.params import TableParams
 from app.query import bind
@@ -73,12 +82,15 @@ class Ask:
             found.append((name, spell(values)))
         return tuple(found)
 
+    def link_to(self, path: str, query: Mapping[str, Any]) -> str:
+        """Give a path of this service with a query; null values are left out."""
+        kept = {name: spell(value) for name, value in query.items() if value is not None}
+        root = quote(self.request.scope.get("root_path", "") + path)
+        return f"{root}?{urlencode(kept, safe=',/')}" if kept else root
+
     def link(self, **changes: Any) -> str:
         """Give the path of this request with parameters changed; null takes one out."""
-        query = {**dict(self.canonical), **changes}
-        kept = {name: spell(value) for name, value in query.items() if value is not None}
-        path = quote(self.request.scope.get("root_path", "") + self.request.scope["path"])
-        return f"{path}?{urlencode(kept, safe=',/')}" if kept else path
+        return self.link_to(self.request.scope["path"], {**dict(self.canonical), **changes})
 
     @property
     def etag(self) -> str:
@@ -122,6 +134,7 @@ def asked(request: Request, params: BaseModel) -> Ask:
     refuse_repeats(request, type(params))
     edition = service.releases.edition(pinned_release(params))
     wanted = getattr(params, "format", None)
+    refuse_contradictions(params)
     chosen_format = negotiate(request, wanted) if isinstance(params, TableParams) else negotiate_json(request)
     return Ask(request, service, bind(params, edition.names), edition, chosen_format)
 
@@ -133,6 +146,12 @@ def pinned_release(params: BaseModel) -> int | None:
     return cursor_state(cursor)[0] if cursor and release is None else release
 
 
+def take_no_parameters(request: Request) -> None:
+    """Refuse every query parameter of a route that takes none. Raises UnknownParameter."""
+    if names := sorted(set(request.query_params)):
+        raise UnknownParameter.of(*(Fault(name, None, f"unknown parameter {name[:60]!r}", ()) for name in names))
+
+
 def refuse_repeats(request: Request, model: type[BaseModel]) -> None:
     """Refuse a parameter given twice where it takes one value: none of the two is silently dropped."""
     names = [name for name, _ in request.query_params.multi_items()]
@@ -140,6 +159,21 @@ def refuse_repeats(request: Request, model: type[BaseModel]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1} - lists)
     if twice:
         raise RepeatedParameter.of(*(Fault(name, None, f"{name} takes one value, it is given twice") for name in twice))
+
+
+BOUNDS = (("_from", "_to"), ("_min", "_max"))
+"""Ends of the names of parameters that bound one thing from below and above."""
+
+
+def refuse_contradictions(params: BaseModel) -> None:
+    """Refuse bounds that nothing lies between: an empty answer would not say why."""
+    for low_end, high_end in BOUNDS:
+        for name in type(params).model_fields:
+            stem = name.removesuffix(low_end)
+            low, high = getattr(params, name), getattr(params, stem + high_end, None)
+            if stem != name and low is not None and high is not None and low > high:
+                message = f"{name} is {low}, above {stem + high_end}, which is {high}"
+                raise Contradiction.of(Fault(name, low, message), Fault(stem + high_end, high, message))
 
 
 def negotiate(request: Request, wanted: str | None) -> str:

@@ -9,6 +9,7 @@ Codes go by stage, 1xx request, 2xx data, 3xx import, 5xx server, and are never 
 """
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -284,7 +285,7 @@ SHORT = 60
 def fault_of(error: dict[str, Any], known: Iterable[str]) -> tuple[type[RequestError], Fault]:
     """Translate one of Pydantic's errors on a request with these parameters."""
     parameter = str(error["loc"][1]) if len(error["loc"]) > 1 else str(error["loc"][0])
-    value, allowed = error.get("input"), None
+    value = error.get("input")
     shown = repr(value if len(str(value)) <= SHORT else str(value)[:SHORT] + "...")
     if error["type"] == "extra_forbidden":
         names = tuple(known)
@@ -292,9 +293,7 @@ def fault_of(error: dict[str, Any], known: Iterable[str]) -> tuple[type[RequestE
         return UnknownParameter, Fault(parameter, value, message, names, nearest(parameter, names))
     if error["type"] == "missing":
         return MissingParameter, Fault(parameter, None, f"parameter {parameter!r} is required")
-    context = error.get("ctx", {})
-    if "allowed" in context:
-        allowed = tuple(context["allowed"])
+    if allowed := allowed_by(error):
         suggestion = nearest(str(value), allowed)
         message = f"{parameter} cannot be {shown}: it takes {', '.join(allowed)}"
         return InvalidValue, Fault(parameter, value, message, allowed, suggestion)
@@ -302,13 +301,27 @@ def fault_of(error: dict[str, Any], known: Iterable[str]) -> tuple[type[RequestE
     return kind, Fault(parameter, value, f"{parameter} cannot be {shown}: {error['msg'].removeprefix('Value error, ')}")
 
 
+def allowed_by(error: dict[str, Any]) -> tuple[str, ...]:
+    """Give the values of a closed list that Pydantic held a parameter to; none where it is no closed list."""
+    context = error.get("ctx", {})
+    if error["type"] in ("enum", "literal_error"):
+        return tuple(re.findall(r"'([^']*)'", context["expected"]))
+    return tuple(context.get("allowed", ()))
+
+
 def invalid(request: Request, error: RequestValidationError) -> Response:
     """Answer a request whose parameters FastAPI refused."""
     route = request.scope.get("route")
-    known = [field for model in getattr(route, "query_models", ()) for field in model.model_fields]
+    known = parameters_of(route)
     faults = [fault_of(one, known) for one in error.errors()]
     first = faults[0][0]
     return respond(request, first.of(*(fault for _, fault in faults)))
+
+
+def parameters_of(route: Any) -> list[str]:
+    """Give the query parameters that a route takes: fields of the one model that holds them."""
+    models = [parameter.field_info.annotation for parameter in route.dependant.query_params]
+    return [name for model in models for name in getattr(model, "model_fields", ())]
 
 
 def not_routed(request: Request, error: HTTPException) -> Response:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
+from app.codes import NOT_STATED, CountryKind
 from app.errors import Fault, UnknownName, nearest
 from app.models import (
     Country,
@@ -20,6 +21,8 @@ from app.models import (
     Topic,
 )
 
+OWN_VOICE = "self"
+"""The word that asks for what a source states in its own voice."""
 FEW = 40
 """Names of a vocabulary up to which an error lists all of them."""
 
@@ -77,6 +80,7 @@ class Names:
     """Every vocabulary of one release."""
 
     vocabularies: Mapping[str, Vocabulary]
+    aggregates: frozenset[str]
 
     def label(self, vocabulary: str, code: str | None) -> str | None:
         """Give what a code is called."""
@@ -98,8 +102,19 @@ def load_names(connection: Connection, release: int) -> Names:
         return connection.execute(select(*columns).where(visible(model, release)).order_by(columns[0]))
 
     country, group = Vocabulary("country or group", "/v1/countries"), Vocabulary("group of countries", "/v1/countries")
-    columns = (Country.iso3, Country.name, Country.iso2, Country.m49, Country.official_name, Country.aliases)
-    for iso3, name, iso2, m49, official, aliases in rows(Country, *columns):
+    aggregates = set()
+    columns = (
+        Country.iso3,
+        Country.kind,
+        Country.name,
+        Country.iso2,
+        Country.m49,
+        Country.official_name,
+        Country.aliases,
+    )
+    for iso3, kind, name, iso2, m49, official, aliases in rows(Country, *columns):
+        if kind == CountryKind.AGGREGATE:
+            aggregates.add(iso3)
         country.entry(iso3, name, iso2, m49, m49 and m49.lstrip("0"), official, *aliases)
     for slug, name, members, aliases in rows(
         CountryGroup, CountryGroup.slug, CountryGroup.name, CountryGroup.members, CountryGroup.aliases
@@ -108,6 +123,7 @@ def load_names(connection: Connection, release: int) -> Names:
         group.entry(slug, name, *aliases)
 
     speaker = Vocabulary("expert or organization", "/v1/experts and /v1/organizations")
+    speaker.add((NOT_STATED,), (OWN_VOICE,))
     expert, organization = Vocabulary("expert", "/v1/experts"), Vocabulary("organization", "/v1/organizations")
     for slug, name in rows(Expert, Expert.slug, Expert.name):
         expert.entry(slug, name)
@@ -137,5 +153,6 @@ def load_names(connection: Connection, release: int) -> Names:
             "topic": topic,
             "programme": programme,
             "indicator": indicator,
-        }
+        },
+        frozenset(aggregates),
     )

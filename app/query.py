@@ -49,6 +49,14 @@ class Label:
 
 
 @dataclass(frozen=True)
+class Made:
+    """Marks a field as made from other fields of its row and the request, once they are selected."""
+
+    build: Callable[[Mapping[str, Any], Any], Any]
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Where:
     """Marks a parameter with the columns it narrows: any of them in the values asked, or at least, or at most."""
 
@@ -98,13 +106,26 @@ class Clause:
     columns: tuple[Any, ...]
 
 
+def key_is(what: str, column: Any, value: Any) -> Callable[[Any], Clause]:
+    """Find a record by its key; where there is none, keys like it are suggested."""
+    return lambda _: Clause(what, value, column == value, (column,))
+
+
 @dataclass(frozen=True)
 class Field:
-    """One field of a row: a column, or the label of another field."""
+    """One field of a row: a column, or the label of another field, or made from others."""
 
     name: str
     column: Column | None = None
     label: Label | None = None
+    made: Made | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The fields that must be selected for it."""
+        if self.made:
+            return self.made.needs
+        return (self.label.field,) if self.label else (self.name,)
 
     @property
     def is_number(self) -> bool:
@@ -133,7 +154,8 @@ class Resource:
     @cached_property
     def fields(self) -> Mapping[str, Field]:
         """Every field of the row but evidence and extras, in the order declared."""
-        columns = getattr(self.source, "c", self.source)
+        selected = getattr(self.source, "c", None)  # a subquery has the fields by their names
+        columns = self.source if selected is None else selected
         found = {}
         for name, info in self.row.model_fields.items():
             marks = {type(mark): mark for mark in info.metadata}
@@ -141,7 +163,9 @@ class Resource:
                 continue
             if Label in marks:
                 found[name] = Field(name, label=marks[Label])
-            elif Is in marks:
+            elif Made in marks:
+                found[name] = Field(name, made=marks[Made])
+            elif Is in marks and selected is None:
                 found[name] = Field(name, column=marks[Is].column)
             else:
                 found[name] = Field(name, column=getattr(columns, name))

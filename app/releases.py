@@ -41,20 +41,21 @@ class Releases:
         """Give the pinned edition, or the current one. Raises InvalidValue for a release there is not, NotReady."""
         newest = self._newest
         if newest is None or time.monotonic() - self._looked > self._ttl or (pinned or 0) > newest:
-            newest = self._look()
-        if newest is None:
-            raise NotReady("no data have been published yet: run `khorgos seed`")
+            newest = self.newest()
         number = pinned or newest
         if number > newest:
             message = f"release cannot be {number}: the newest is {newest}"
             raise InvalidValue.of(Fault("release", number, message, did_you_mean=str(newest)))
         return self._editions.get(number) or self._load(number)
 
-    def _look(self) -> int | None:
+    def newest(self) -> int:
+        """Look which release is current. Raises NotReady, DatabaseUnavailable."""
         with self._database.read() as connection:
-            self._newest = connection.execute(select(func.max(Release.id))).scalar()
-        self._looked = time.monotonic()
-        return self._newest
+            found = connection.execute(select(func.max(Release.id))).scalar()
+        if found is None:
+            raise NotReady("no data have been published yet: run `khorgos seed`")
+        self._newest, self._looked = found, time.monotonic()
+        return int(found)
 
     def _load(self, number: int) -> Edition:
         with self._lock, self._database.read() as connection:

@@ -1,0 +1,1 @@
+"""One file a resource, each in reading order: parameters, row, table, routes."""

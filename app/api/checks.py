@@ -1,0 +1,111 @@
+"""Checks: the arithmetic of published figures, computed when asked."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection, select
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import codes
+from app.answer import answer_rows, whole
+from app.api.envelope import listing
+from app.ask import Ask
+from app.checks import compute
+from app.models import Check, Figure
+from app.names import visible
+from app.params import CodeOf, Many, NotListed, Sources, TableParams
+
+router = APIRouter(prefix="/v1", tags=["Figures and sources"])
+
+
+class CheckParams(TableParams):
+    """Which checks to give."""
+
+    verdict: Annotated[Many[Annotated[codes.Verdict, CodeOf(codes.Verdict)]], NotListed()] = Field(
+        (), examples=[["conflicts"]]
+    )
+    kind: Annotated[Many[Annotated[codes.CheckKind, CodeOf(codes.CheckKind)]], NotListed()] = ()
+    source: Annotated[Sources, NotListed()] = ()
+
+
+class CheckedFigure(BaseModel):
+    """A figure that a check reads."""
+
+    id: str
+    role: str = Field(description="operand or expected")
+    as_stated: str
+    value: float
+    unit: codes.Unit
+    lower: float | None
+    upper: float | None
+    stated_by: str | None
+    exact: str
+
+
+class CheckRow(BaseModel):
+    """One check with its figures and what it finds."""
+
+    slug: str
+    title: str
+    kind: codes.CheckKind
+    verdict: codes.Verdict
+    formula: str
+    actual: float = Field(description="in the unit of the expected figure; changes in percent")
+    actual_lower: float | None
+    actual_upper: float | None
+    direction: codes.Direction | None = Field(description="the change that the source's words claim")
+    expected_value: float | None
+    expected_lower: float | None
+    expected_upper: float | None
+    difference: float | None = Field(description="actual less expected")
+    tolerance: float | None = Field(description="what printed digits and qualifiers leave open")
+    figures: list[CheckedFigure]
+    source: str
+    note: str | None
+
+
+COLUMNS = ("slug", "title", "kind", "figures", "expected", "direction", "source", "note")
+FIGURE = ("id", "as_stated", "value", "unit", "lower", "upper", "stated_by", "exact")
+
+
+def checked(connection: Connection, ask: Ask) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Compute the checks that are asked."""
+    params: Any = ask.params
+    query = select(*(getattr(Check, name) for name in COLUMNS)).where(visible(Check, ask.edition.number))
+    if params.kind:
+        query = query.where(Check.kind.in_(params.kind))
+    if params.source:
+        query = query.where(Check.source.in_(params.source))
+    checks = [
+        dict(zip(COLUMNS, row, strict=True)) for row in connection.execute(query.order_by(Check.source, Check.slug))
+    ]
+    ids = {name for check in checks for name in (*check["figures"], check["expected"]) if name}
+    found = select(*(getattr(Figure, name) for name in FIGURE)).where(
+        Figure.id.in_(ids), visible(Figure, ask.edition.number)
+    )
+    figures = {row[0]: dict(zip(FIGURE, row, strict=True)) for row in connection.execute(found)}
+    rows = [row_of(check, figures) for check in checks]
+    if params.verdict:
+        rows = [row for row in rows if row["verdict"] in params.verdict]
+    return rows, {}
+
+
+def row_of(check: dict[str, Any], figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Put a check, its figures and what it finds in a row."""
+    roles = [
+        *((name, "operand") for name in check["figures"]),
+        *([(check["expected"], "expected")] if check["expected"] else []),
+    ]
+    used = [{**figures[name], "role": role} for name, role in roles]
+    for figure in used:
+        figure |= {name: whole(figure[name]) for name in ("value", "lower", "upper")}
+    row = {**check, **compute(check, figures), "figures": used}
+    return {name: row[name] for name in CheckRow.model_fields}
+
+
+@router.get("/checks", operation_id="list_checks", **listing(CheckRow))
+def list_checks(request: Request, params: Annotated[CheckParams, Query()]) -> Response:
+    """List checks: sums, shares, changes and conflicts among stated figures, with the verdict."""
+    return answer_rows(request, params, CheckRow, checked)

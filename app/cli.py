@@ -1,0 +1,152 @@
+"""The command line: parses, calls, prints. No logic."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from sqlalchemy import select
+
+from app import __version__, schema
+from app.checks import compute
+from app.codes import Verdict
+from app.db import Database
+from app.errors import KhorgosError
+from app.ingest.seeds import seed as publish_seeds
+from app.models import Check, Figure, Release
+from app.names import visible
+from app.releases import Releases
+from app.settings import Settings
+from app.verify import verify as prove
+
+cli = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Khorgos: trade and projects, traced to their words."
+)
+db = typer.Typer(no_args_is_help=True, help="The schema of the database.")
+cli.add_typer(db, name="db")
+Directory = Annotated[Path | None, typer.Argument(help="seed folders; else those that ship with Khorgos")]
+
+
+def database() -> Database:
+    """Open the database that the settings name."""
+    return Database(Settings())
+
+
+def prepare(directory: Path | None = None) -> None:
+    """Bring schema and seeds up to date."""
+    opened = database()
+    schema.upgrade(opened)
+    numbers = publish_seeds(opened, directory or schema.folder("seeds"))
+    print(f"published release {', '.join(map(str, numbers))}" if numbers else "seeds: nothing changed")
+    opened.close()
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="address; else KHORGOS_HOST")] = None,
+    port: Annotated[int | None, typer.Option(help="port; else KHORGOS_PORT")] = None,
+    workers: Annotated[int, typer.Option(help="processes", min=1)] = 1,
+    setup: Annotated[bool, typer.Option(help="migrate and seed before serving")] = True,
+) -> None:
+    """Serve the data; on an empty machine, create the database, migrate and seed it first."""
+    settings = Settings()
+    if setup:
+        prepare()
+    address = (host or settings.host, port if port is not None else settings.port)
+    url = f"http://{address[0]}:{address[1]}"
+    print(f"Khorgos {__version__} on {url}\n  {url}/docs")
+    print(f"  {url}/v1/trade/flows?country=kazakhstan&year=2024")
+    print(f"  {url}/v1/trade/compare?reporter=KAZ&partner=CHN&year=2024", flush=True)
+    uvicorn.run(
+        "app.main:create_app",
+        factory=True,
+        host=address[0],
+        port=address[1],
+        workers=workers,
+        server_header=False,
+        timeout_graceful_shutdown=30,
+    )
+
+
+@db.command()
+def upgrade(revision: Annotated[str, typer.Argument()] = "head") -> None:
+    """Bring the schema to a revision."""
+    schema.upgrade(database(), revision)
+
+
+@db.command()
+def downgrade(revision: Annotated[str, typer.Argument(help="a revision, or base, which empties the database")]) -> None:
+    """Take the schema back to a revision."""
+    schema.downgrade(database(), revision)
+
+
+@db.command()
+def current() -> None:
+    """Print the schema's revision and the one this program reads."""
+    print(f"database {schema.current(database()) or 'none'}, program {schema.head()}")
+
+
+@cli.command()
+def seed(directory: Directory = None) -> None:
+    """Publish the seed folders that changed."""
+    opened = database()
+    schema.require_head(opened)
+    numbers = publish_seeds(opened, directory or schema.folder("seeds"))
+    print(f"published release {', '.join(map(str, numbers))}" if numbers else "nothing changed")
+
+
+@cli.command()
+def check() -> None:
+    """Print the arithmetic of the published figures, conflicts marked."""
+    opened = database()
+    release = Releases(opened, 0).newest()
+    with opened.read() as connection:
+        rows = connection.execute(select(*Figure.__table__.c).where(visible(Figure, release)))
+        figures = {row.id: dict(row._mapping) for row in rows}
+        checks = connection.execute(select(*Check.__table__.c).where(visible(Check, release)).order_by(Check.slug))
+        for row in checks:
+            found = compute(dict(row._mapping), figures)
+            mark = "!" if found["verdict"] == Verdict.CONFLICTS else " "
+            print(f"{mark} {found['verdict']:22} {row.title}: {found['actual']} against {found['expected_value']}")
+
+
+@cli.command()
+def verify(text: Annotated[Path, typer.Option(help="the source's text, as it was read")]) -> None:
+    """Prove that every figure and quote stands where it says, and that no number or quotation is left out."""
+    with database().read() as connection:
+        slug, counts = prove(connection, text.read_bytes())
+    print(f"{slug}: the text is the one that was read")
+    for count in counts:
+        print(f"  {count}")
+        for wrong in count.wrong:
+            print(f"    not: {wrong}")
+    if any(count.wrong for count in counts):
+        raise typer.Exit(1)
+
+
+@cli.command()
+def releases() -> None:
+    """Print the publications of data."""
+    with database().read() as connection:
+        for row in connection.execute(select(*Release.__table__.c).order_by(Release.id)):
+            counts = f"{row.rows_added} added, {row.rows_changed} changed, {row.rows_removed} removed"
+            print(f"{row.id} {row.published_at:%Y-%m-%d %H:%M:%S} {row.kind} {row.source}: {counts}")
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def main() -> None:
+    """Run a command; what goes wrong is one clear line and an exit status that is not 0."""
+    try:
+        cli()
+    except KhorgosError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        print(f"{error.strerror}: {error.filename}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,117 @@
+"""The gate before every route: what cannot be a request is refused here, and HEAD, OPTIONS and headers are the same
+for all. Plain ASGI; no database is touched."""
+
+import time
+from urllib.parse import unquote_to_bytes
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import Fault, KhorgosError, OverLimit, Unreadable, UrlTooLong, method_not_allowed, respond
+from app.settings import Settings
+
+READS = ("GET", "HEAD")
+ALLOW = "GET, HEAD, OPTIONS"
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+PAGE_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; worker-src 'self' blob:; connect-src 'self'; frame-ancestors 'none'"
+)
+PAGES = ("/docs", "/redoc", "/static/")
+
+
+class Metrics:
+    """Counts of requests of one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        labels = ("route", "status")
+        self.requests = Counter("khorgos_requests", "Requests answered", labels, registry=self.registry)
+        self.seconds = Histogram("khorgos_request_seconds", "Time to the last byte", ("route",), registry=self.registry)
+
+
+class Guard:
+    """Refuses what no route could answer, answers OPTIONS, makes HEAD of GET, and counts."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self.app = app
+        self.settings = settings
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, is_head = time.perf_counter(), scope["method"] == "HEAD"
+        status = 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                add_headers(scope, message)
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        try:
+            await self.pass_on(scope, receive, sending)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            self.metrics.requests.labels(route, status).inc()
+            self.metrics.seconds.labels(route).observe(time.perf_counter() - started)
+
+    async def pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what is no reading, refuse what is no request, hand on the rest."""
+        try:
+            self.check(scope)
+        except KhorgosError as error:
+            await respond(Request(scope), error)(scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS":
+            await Response(status_code=204, headers={"Allow": ALLOW})(scope, receive, send)
+            return
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET", "khorgos.head": True}
+        await self.app(scope, receive, send)
+
+    def check(self, scope: Scope) -> None:
+        """Raise what is wrong with the request line."""
+        if scope["method"] not in (*READS, "OPTIONS"):
+            raise method_not_allowed()
+        path, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
+        if len(path) + len(query) > self.settings.url_bytes:
+            raise UrlTooLong(f"the URL is longer than {self.settings.url_bytes} bytes")
+        for part in (path, query.replace(b"+", b" ")):
+            check_readable(unquote_to_bytes(part))
+        if query.count(b"&") >= self.settings.max_parameters:
+            message = f"there are more than {self.settings.max_parameters} parameters"
+            raise OverLimit.of(Fault("query", None, message))
+
+
+def check_readable(text: bytes) -> None:
+    """Refuse control characters and bytes that are not UTF-8. Raises Unreadable."""
+    try:
+        decoded = text.decode()
+    except UnicodeDecodeError:
+        raise Unreadable("the URL is not UTF-8") from None
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in decoded):
+        raise Unreadable("the URL holds control characters")
+
+
+def add_headers(scope: Scope, message: Message) -> None:
+    """Add the headers that every answer has."""
+    headers = MutableHeaders(scope=message)
+    for name, value in SECURITY.items():
+        headers[name] = value
+    is_page = scope["path"].removeprefix(scope.get("root_path", "")).startswith(PAGES)
+    headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY

@@ -1,0 +1,125 @@
+"""The application: middleware, error handlers, routers. Assembly only."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from app import __version__, errors, openapi, schema
+from app.api import (
+    checks,
+    compare,
+    countries,
+    events,
+    figures,
+    health,
+    index,
+    people,
+    projects,
+    quotes,
+    releases,
+    search,
+    totals,
+    trade,
+)
+from app.ask import Service
+from app.db import Database
+from app.guard import Guard, Metrics
+from app.releases import Releases
+from app.settings import Settings
+
+log = logging.getLogger("khorgos")
+STATIC = Path(__file__).parent / "static"
+EXPOSED = ("Link", "ETag", "Last-Modified", "Retry-After", "Content-Disposition")
+ROUTERS = (
+    *(trade, totals, compare, projects, quotes, people, events, figures, checks),
+    *(countries, search, releases, index, health),
+)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application."""
+    settings = settings or Settings()
+    database = Database(settings)
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        check_schema(database)
+        yield
+        database.close()
+
+    app = FastAPI(
+        title="Khorgos",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        root_path=settings.root_path,
+        redirect_slashes=False,
+    )
+    app.state.service = Service(settings, database, Releases(database, settings.release_ttl))
+    app.state.metrics = metrics
+    errors.install(app)
+    for module in ROUTERS:
+        app.include_router(module.router)
+    add_pages(app)
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
+    app.add_middleware(
+        CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD"], allow_headers=["*"], expose_headers=EXPOSED
+    )
+    app.add_middleware(Guard, settings=settings, metrics=metrics)
+    return app
+
+
+def check_schema(database: Database) -> None:
+    """Refuse to start on a database of another version; one that cannot be reached may come back."""
+    try:
+        schema.require_head(database)
+    except errors.DatabaseUnavailable as error:
+        log.warning("not ready: %s", error)
+
+
+def add_pages(app: FastAPI) -> None:
+    """Add the interactive documentation, which asks nothing of any other host."""
+    app.mount("/static", StaticFiles(directory=STATIC), "static")
+
+    @app.get("/", include_in_schema=False)
+    def root(request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
+
+    @app.get("/docs", include_in_schema=False)
+    def docs(request: Request) -> HTMLResponse:
+        at = request.scope.get("root_path", "")
+        return get_swagger_ui_html(
+            openapi_url=f"{at}/openapi.json",
+            title="Khorgos: interactive documentation",
+            swagger_js_url=f"{at}/static/swagger-ui-bundle.js",
+            swagger_css_url=f"{at}/static/swagger-ui.css",
+            swagger_favicon_url=f"{at}/static/favicon.svg",
+            swagger_ui_parameters={
+                "validatorUrl": None,
+                "tryItOutEnabled": True,
+                "displayRequestDuration": True,
+                "docExpansion": "list",
+                "defaultModelsExpandDepth": 0,
+            },
+        )
+
+    @app.get("/redoc", include_in_schema=False)
+    def redoc(request: Request) -> HTMLResponse:
+        at = request.scope.get("root_path", "")
+        return get_redoc_html(
+            openapi_url=f"{at}/openapi.json",
+            title="Khorgos: reference",
+            redoc_js_url=f"{at}/static/redoc.standalone.js",
+            redoc_favicon_url=f"{at}/static/favicon.svg",
+            with_google_fonts=False,
+        )
