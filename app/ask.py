@@ -25,6 +25,7 @@ from app.errors import (
     InvalidValue,
     NotAcceptable,
     RepeatedParameter,
+    UnknownParameter,
     nearest,
 )
 from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS, media_types

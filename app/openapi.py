@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from app import __version__
 from app.errors import Problem
+from app.formats import JSON, TABLE_FORMATS
 from app.params import ListParams
 
 DESCRIPTION = """Trade and joint projects of China and Central Asia, every figure traced to the words of its source.
@@ -81,7 +82,11 @@ def correct(operation: dict[str, Any]) -> None:
             schema.pop("default", None)
         if schema.get("type") == "array":
             parameter |= {"style": "form", "explode": False}
-            schema["uniqueItems"] = True
+            for length, items in (("minLength", "minItems"), ("maxLength", "maxItems")):
+                if length in schema:
+                    schema[items] = schema.pop(length)
+        if parameter["name"] == "format":
+            schema["enum"] = [JSON, *TABLE_FORMATS]
         if examples := schema.pop("examples", None):
             parameter["example"] = examples[0]
         parameter["schema"] = schema
