@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, Row, Select
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.ask import Ask, asked, broken_cursor, cursor_state
 from app.db import BATCH
@@ -281,17 +282,28 @@ def stream(plan: Plan, after: list[Any] | None) -> Response:
         return form.rows(plan.fields, cells(plan, connection, rows))
 
     async def body() -> AsyncIterator[bytes]:
+        yield form.start(plan.fields) + await anyio.to_thread.run_sync(following, first)
+        rows: Sequence[Row[Any]]
+        while rows := await anyio.to_thread.run_sync(next, runs, []):
+            yield await anyio.to_thread.run_sync(following, rows)
+
+    return Export(body(), held, headers, form.media_type)
+
+
+class Export(StreamingResponse):
+    """A stream that holds a place and a connection, and lets them go however it ends."""
+
+    def __init__(self, body: AsyncIterator[bytes], held: ExitStack, headers: dict[str, str], media_type: str) -> None:
+        super().__init__(body, headers=headers, media_type=media_type)
+        self.held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream, then let go: a client that leaves before the first byte is no exception."""
         try:
-            yield form.start(plan.fields) + await anyio.to_thread.run_sync(following, first)
-            rows: Sequence[Row[Any]] = first
-            while rows:
-                rows = await anyio.to_thread.run_sync(next, runs, [])
-                yield await anyio.to_thread.run_sync(following, rows)
+            await super().__call__(scope, receive, send)
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(held.close)
-
-    return StreamingResponse(body(), headers=headers, media_type=form.media_type)
+                await anyio.to_thread.run_sync(self.held.close)
 
 
 PAGING = frozenset({"cursor", "limit", "fields", "format", "count", "release"})

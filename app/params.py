@@ -146,7 +146,7 @@ class TableParams(RecordParams):
     """What every table takes: the format too."""
 
     format: Annotated[Text | None, NotListed()] = Field(
-        None, description="json, csv or ndjson; overrules the Accept header", examples=["csv"]
+        None, description="json, csv or ndjson; overrules the Accept header"
     )
 
 

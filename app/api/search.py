@@ -42,9 +42,7 @@ class SearchParams(ListParams):
     q: Annotated[Text, WhereBy(matching)] = Field(
         description='words that all occur; `depend*` for a beginning, `"dry port"` for a phrase', examples=["khorgos"]
     )
-    record: Annotated[Many[Found], Where(SearchEntry.record)] = Field(
-        (), description="kinds of records", examples=[["quotes"]]
-    )
+    record: Annotated[Many[Found], Where(SearchEntry.record)] = Field((), description="kinds of records")
     source: Annotated[Sources, Where(SearchEntry.source)] = ()
 
 

@@ -80,7 +80,7 @@ class FlowFilters(Params):
     """Filters of trade flows, wherever flows are asked."""
 
     reporter: Annotated[Countries, Where(TradeFlow.reporter)] = Field(
-        (), description="whose record it is: any name or code of a country or group", examples=[["KAZ"]]
+        (), description="whose record it is: any name or code of a country or group, such as KAZ"
     )
     partner: Annotated[Countries, Where(TradeFlow.partner)] = Field(
         (),
@@ -88,12 +88,10 @@ class FlowFilters(Params):
         examples=[["CHN"]],
     )
     country: Annotated[Countries, Where(TradeFlow.reporter, TradeFlow.partner)] = Field(
-        (), description="either side", examples=[["kazakhstan"]]
+        (), description="either side, such as kazakhstan"
     )
-    flow: Annotated[Flows, Where(TradeFlow.flow)] = Field(
-        (), description="also by UN Comtrade code: X, M, RX ...", examples=[["import"]]
-    )
-    product: Annotated[Many[Product], Where(TradeFlow.product)] = Field((), examples=[["TOTAL"]])
+    flow: Annotated[Flows, Where(TradeFlow.flow)] = Field((), description="also by UN Comtrade code: X, M, RX ...")
+    product: Annotated[Many[Product], Where(TradeFlow.product)] = ()
     classification: Annotated[Many[Product], Where(TradeFlow.classification)] = Field(
         (), description="H0 to H6, S1 to S4, EB ..."
     )
@@ -108,8 +106,10 @@ class FlowFilters(Params):
     )
     year_from: Annotated[Year | None, Where(TradeFlow.year, op=">=")] = None
     year_to: Annotated[Year | None, Where(TradeFlow.year, op="<=")] = None
-    period: Annotated[Periods, Where(TradeFlow.period)] = Field((), examples=[["2025-01/2025-04"]])
-    frequency: Annotated[Frequencies, Where(TradeFlow.frequency)] = Field((), examples=[["A"]])
+    period: Annotated[Periods, Where(TradeFlow.period)] = Field(
+        (), description="2024, 2024-Q1, 2024-03 or 2025-01/2025-04"
+    )
+    frequency: Annotated[Frequencies, Where(TradeFlow.frequency)] = ()
     source: Annotated[Sources, Where(TradeFlow.source)] = Field((), description="slug or title")
     stated_by: Annotated[Speakers, Where(TradeFlow.stated_by)] = Field(
         (), description="expert or organization; `self` is the source's own voice"
@@ -161,7 +161,7 @@ FLOWS = Resource(
     FlowRow,
     TradeFlow,
     tuple(getattr(TradeFlow, name) for name in TradeFlow.key),
-    ("reporter", "partner", "period_start"),
+    (),
     FLOW_ID,
 )
 SERIES = tuple(name for name in TradeFlow.key if name != "period")
