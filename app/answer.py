@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import anyio
@@ -148,20 +149,20 @@ class Plan:
     order: tuple[Order, ...]
     origin: tuple[Resource, tuple[Clause, ...]]
 
-    @property
+    @cached_property
     def columns(self) -> list[Any]:
         """Columns of the SELECT: those of the fields, the keys of the order, the record's own key."""
         known = self.resource.fields
         columns = [known[name].column for name in self.needed]
         return [*columns, *(key.column for key in self.order), *self.identity]
 
-    @property
+    @cached_property
     def needed(self) -> tuple[str, ...]:
         """Fields to select: those asked, and those that others are labels of or made from."""
         known = self.resource.fields
         return tuple(dict.fromkeys(needed for name in self.fields if name in known for needed in known[name].needs))
 
-    @property
+    @cached_property
     def identity(self) -> tuple[Any, ...]:
         """The column of the record's key, where evidence is asked."""
         return (self.resource.identity,) if "evidence" in self.fields else ()

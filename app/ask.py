@@ -7,8 +7,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from email.utils import format_datetime
-from typing import Any
+from datetime import datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any, get_origin
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -114,10 +115,22 @@ class Ask:
 
     @property
     def is_known(self) -> bool:
-        """Whether the client holds this answer already."""
-        tags = self.request.headers.get("if-none-match", "")
-        held = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
-        return "*" in held or self.etag in held
+        """Whether the client holds this answer already; a date counts only where it sends no tag (RFC 9110, 13.2.2)."""
+        tags = self.request.headers.get("if-none-match")
+        if tags is not None:
+            held = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
+            return "*" in held or self.etag in held
+        since = read_date(self.request.headers.get("if-modified-since"))
+        return since is not None and since >= self.edition.published_at
+
+
+def read_date(text: str | None) -> datetime | None:
+    """Read an HTTP date; null where it is none."""
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def spell(value: Any) -> str:
@@ -156,8 +169,8 @@ def take_no_parameters(request: Request) -> None:
 def refuse_repeats(request: Request, model: type[BaseModel]) -> None:
     """Refuse a parameter given twice where it takes one value: none of the two is silently dropped."""
     names = [name for name, _ in request.query_params.multi_items()]
-    lists = {name for name, info in model.model_fields.items() if "tuple" in str(info.annotation)}
-    twice = sorted({name for name in names if names.count(name) > 1} - lists)
+    repeated = {name for name in names if names.count(name) > 1}
+    twice = sorted(name for name in repeated if get_origin(model.model_fields[name].annotation) is not tuple)
     if twice:
         raise RepeatedParameter.of(*(Fault(name, None, f"{name} takes one value, it is given twice") for name in twice))
 

@@ -153,7 +153,7 @@ def compute(check: Mapping[str, Any], figures: Mapping[str, Mapping[str, Any]]) 
         "actual": plain(found.actual.value),
         "actual_lower": plain(found.actual.lower),
         "actual_upper": plain(found.actual.upper),
-        "expected_value": plain(expected.value) if stated else None,
+        "expected": plain(expected.value) if stated else None,
         "expected_lower": plain(expected.lower) if stated else None,
         "expected_upper": plain(expected.upper) if stated else None,
         "difference": plain(found.actual.value - expected.value) if stated else None,

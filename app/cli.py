@@ -108,7 +108,7 @@ def check() -> None:
         for row in checks:
             found = compute(dict(row._mapping), figures)
             mark = "!" if found["verdict"] == Verdict.CONFLICTS else " "
-            print(f"{mark} {found['verdict']:22} {row.title}: {found['actual']} against {found['expected_value']}")
+            print(f"{mark} {found['verdict']:22} {row.title}: {found['actual']} against {found['expected']}")
 
 
 @cli.command()

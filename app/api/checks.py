@@ -16,6 +16,7 @@ from app.checks import compute
 from app.models import Check, Figure
 from app.names import visible
 from app.params import CodeOf, Many, NotListed, Sources, TableParams
+from app.query import Clause, Resource, Row, why_empty
 
 router = APIRouter(prefix="/v1", tags=["Figures and sources"])
 
@@ -56,7 +57,7 @@ class CheckRow(BaseModel):
     actual_lower: float | None
     actual_upper: float | None
     direction: codes.Direction | None = Field(description="the change that the source's words claim")
-    expected_value: float | None
+    expected: float | None
     expected_lower: float | None
     expected_upper: float | None
     difference: float | None = Field(description="actual less expected")
@@ -66,6 +67,7 @@ class CheckRow(BaseModel):
     note: str | None
 
 
+CHECKS = Resource("checks", Row, Check, (Check.slug,), ())
 COLUMNS = ("slug", "title", "kind", "figures", "expected", "direction", "source", "note")
 FIGURE = ("id", "as_stated", "value", "unit", "lower", "upper", "stated_by", "exact")
 
@@ -87,9 +89,21 @@ def checked(connection: Connection, ask: Ask) -> tuple[list[dict[str, Any]], dic
     )
     figures = {row[0]: dict(zip(FIGURE, row, strict=True)) for row in connection.execute(found)}
     rows = [row_of(check, figures) for check in checks]
-    if params.verdict:
-        rows = [row for row in rows if row["verdict"] in params.verdict]
-    return rows, {}
+    kept = [row for row in rows if not params.verdict or row["verdict"] in params.verdict]
+    return kept, {} if kept else {"why_empty": why_no_check(connection, ask, rows)}
+
+
+def why_no_check(connection: Connection, ask: Ask, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Give the filter that leaves no check: the verdict, or one that the table itself is asked by."""
+    params: Any = ask.params
+    if rows:
+        near = sorted({str(row["verdict"]) for row in rows})
+        return {"parameter": "verdict", "value": list(params.verdict), "nearest": near}
+    clauses = [
+        Clause("kind", params.kind, Check.kind.in_(params.kind), (Check.kind,)),
+        Clause("source", params.source, Check.source.in_(params.source), (Check.source,)),
+    ]
+    return why_empty(connection, CHECKS, [clause for clause in clauses if clause.value], ask.edition.number)
 
 
 def row_of(check: dict[str, Any], figures: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -6,20 +6,20 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, or_
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app import codes
 from app.answer import answer_rows
 from app.api.envelope import listing
-from app.api.trade import FLOW_ID, Product, unless_open
+from app.api.trade import FLOW_ID, FLOWS, Product, unless_open
 from app.ask import Ask
 from app.errors import Contradiction, Fault, OverLimit
 from app.evidence import EvidenceItem, evidence_of
 from app.models import TradeFlow
-from app.names import visible
 from app.params import Name, NotListed, TableParams, Text, Year
+from app.query import Clause, select_rows, why_empty
 
 router = APIRouter(prefix="/v1/trade", tags=["Trade"])
 
@@ -119,20 +119,14 @@ def compared(connection: Connection, ask: Ask) -> tuple[list[dict[str, Any]], di
     params: Any = ask.params
     if params.reporter == params.partner:
         raise Contradiction.of(Fault("partner", params.partner, "partner is the same country as reporter"))
-    flow = TradeFlow
-    sides = or_(
-        and_(flow.reporter == params.reporter, flow.partner == params.partner),
-        and_(flow.reporter == params.partner, flow.partner == params.reporter),
-    )
+    flow, clauses = TradeFlow, narrowed(params)
+    columns = [column.label(name) for name, column in COLUMNS.items()]
     query = (
-        select(*(column.label(name) for name, column in COLUMNS.items()))
-        .where(visible(flow, ask.edition.number), sides, flow.product == params.product)
+        select_rows(FLOWS, clauses, ask.edition.number, columns)
         .order_by(flow.year.nulls_last(), flow.period_start.nulls_last(), flow.period, flow.classification, flow.source)
         .order_by(flow.stated_by, flow.reporter, flow.flow)
         .limit(STATEMENTS_MAX + 1)
     )
-    if params.year is not None:
-        query = query.where(or_(flow.year == params.year, flow.year.is_(None)))
     found = [dict(row._mapping) for row in connection.execute(query)]
     if len(found) > STATEMENTS_MAX:
         raise OverLimit.of(Fault("year", None, f"there are over {STATEMENTS_MAX} statements: name a year"))
@@ -145,9 +139,30 @@ def compared(connection: Connection, ask: Ask) -> tuple[list[dict[str, Any]], di
         row["stated_by_name"] = ask.edition.names.label("speaker", row["stated_by"])
         trades[(*(row[name] for name in CELL), str(seen))].append(row)
     rows = [trade(ask, key, statements) for key, statements in trades.items()]
+    if not rows:
+        return [], {"why_empty": why_empty(connection, FLOWS, clauses, ask.edition.number)}
     undated = sum(row["period"] is None for row in rows)
     warning = f"{undated} of the trades below state no period; they are compared with no other"
     return rows, {"warnings": [warning] if undated else []}
+
+
+def narrowed(params: Any) -> list[Clause]:
+    """Give the filters of a comparison: the pair from either side, product, and the year or none stated."""
+    flow = TradeFlow
+    sides = (flow.reporter, flow.partner)
+    either = or_(*(side == params.reporter for side in sides))
+    pair = or_(
+        and_(flow.reporter == params.reporter, flow.partner == params.partner),
+        and_(flow.reporter == params.partner, flow.partner == params.reporter),
+    )
+    found = [
+        Clause("reporter", params.reporter, either, sides),
+        Clause("partner", params.partner, pair, sides),
+        Clause("product", params.product, flow.product == params.product, (flow.product,)),
+    ]
+    if params.year is not None:
+        found.append(Clause("year", params.year, or_(flow.year == params.year, flow.year.is_(None)), (flow.year,)))
+    return found
 
 
 def trade(ask: Ask, key: tuple[Any, ...], statements: list[dict[str, Any]]) -> dict[str, Any]:

@@ -68,6 +68,9 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": SAYS[status], "content": PROBLEM} for status in statuses}
 
 
+OTHER: dict[int | str, dict[str, Any]] = {"default": {"description": "Any other error", "content": PROBLEM}}
+
+
 def listing(row: Any) -> dict[str, Any]:
     """Declare a route that answers a table in every format."""
     text = {"schema": {"type": "string"}}
@@ -78,6 +81,7 @@ def listing(row: Any) -> dict[str, Any]:
             200: {"description": "Rows", "content": tables, "headers": HEADERS},
             304: {"description": "The client holds the answer"},
             **problems(406, 422, 503),
+            **OTHER,
         },
     }
 
@@ -90,5 +94,6 @@ def single(row: Any) -> dict[str, Any]:
             200: {"description": "The record", "headers": HEADERS},
             304: {"description": "The client holds the answer"},
             **problems(404, 406, 422, 503),
+            **OTHER,
         },
     }
