@@ -34,8 +34,8 @@ def visible(model: Any, release: int) -> ColumnElement[bool]:
 
 def fold(text: str) -> str:
     """Give a name without case, accents, punctuation and a leading article: what two spellings share."""
-    bare = "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
-    words = re.findall(r"\w+", bare)
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    words = re.findall(r"\w+", "".join(char for char in folded if not unicodedata.combining(char)))
     return " ".join(words[1:] if words[:1] == ["the"] and len(words) > 1 else words)
 
 

@@ -50,7 +50,7 @@ WORDED: Mapping[type[Any], tuple[str, tuple[str, ...]]] = {
 
 def words(text: str) -> list[str]:
     """Give the words of a text, without case and accents."""
-    folded = unicodedata.normalize("NFKD", text.casefold())
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return WORD.findall("".join(char for char in folded if not unicodedata.combining(char)))
 
 
@@ -139,7 +139,7 @@ def score(text: str) -> ColumnElement[int]:
     counts: list[Any] = []
     for term in read_terms(text):
         shorter = func.length(func.replace(SearchEntry.words, term.pattern, " "))
-        counts.append((func.length(SearchEntry.words) - shorter) / literal(len(term.pattern) - 1, Integer))
+        counts.append((func.length(SearchEntry.words) - shorter) // literal(len(term.pattern) - 1, Integer))
     total = counts[0]
     for count in counts[1:]:
         total = total + count

@@ -57,19 +57,19 @@ FAULTS = {
     "not-in-exact": (
         'as_stated: "$1.5 billion"',
         'as_stated: "$1.4 billion"',
-        "- id: tiny",
+        "as_stated:",
         ["'$1.4 billion' stands 0 times"],
     ),
     "twice-in-exact": (
         'exact: "exports of $1.5 billion."',
         'exact: "$1.5 billion$1.5 billion"',
-        "- id: tiny",
+        "as_stated:",
         ["stands 2 times"],
     ),
     "not-the-printed-value": (
         "value: 1_500_000_000\n",
         "value: 1_500_000\n",
-        "- id: tiny",
+        "value: ",
         ["prints 1500000000", "value is 1500000"],
     ),
     "no-period": (
@@ -243,7 +243,7 @@ def test_a_directory_without_seeds_is_told(private_seeded: Database, tmp_path: P
 
 def test_a_file_that_speaks_for_an_unknown_source_is_refused(private_seeded: Database, tiny: Path) -> None:
     write(tiny / "tiny", "source: tony\ntopics:\n  - {slug: plums, name: Plums}\n", "zz.yaml")
-    assert refused(private_seeded, tiny).startswith("tiny/zz.yaml:3 topics.source: 'tony' is not in sources")
+    assert refused(private_seeded, tiny).startswith("tiny/zz.yaml:3 topics.source: 'tony' is no source of this folder")
 
 
 def test_a_file_that_speaks_for_a_source_of_another_folder_is_refused(private_seeded: Database, tiny: Path) -> None:

@@ -1,12 +1,14 @@
 """Publishing: what changed between a dataset and the current release becomes the next release, whole or not at all."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from app import search
 from app.codes import ReleaseKind
@@ -15,12 +17,27 @@ from app.models import Base, Release, SearchEntry
 Record = Mapping[str, Any]
 VERSION = frozenset({"release", "superseded_by", "id"})
 """Columns that say when, not what; `id` is a figure's and a quote's key, and kept there."""
+LATER = ("Evidence", "SearchEntry")
+"""Tables whose rows speak of rows of the others."""
 MODELS: tuple[type[Any], ...] = tuple(
-    mapper.class_
-    for mapper in sorted(Base.registry.mappers, key=lambda m: m.class_.__name__)
-    if mapper.class_ is not Release
+    sorted(
+        (m.class_ for m in Base.registry.mappers if m.class_ is not Release),
+        key=lambda m: (m.__name__ in LATER, m.__name__),
+    )
 )
-"""Every published table."""
+"""Every published table, in the order of publishing."""
+
+
+CONSTRAINT = re.compile(r"\b(?:ck|uq|fk|pk)_\w+")
+
+
+class RowRefused(Exception):
+    """A row that breaks a constraint of the database."""
+
+    def __init__(self, model: type[Any], record: Record, why: str) -> None:
+        super().__init__(why)
+        self.model = model
+        self.record = record
 
 
 @dataclass
@@ -121,8 +138,30 @@ def write(connection: Connection, model: type[Any], change: Changes, number: int
         same = [table.c[name] == value for name, value in zip(model.key, key, strict=True)]
         connection.execute(update(table).where(table.c.superseded_by.is_(None), *same).values(superseded_by=number))
     fresh = [{**record, "release": number} for record in (*change.added, *change.changed)]
-    if fresh:
-        connection.execute(insert(table), fresh)
+    if not fresh:
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(table), fresh)
+    except (IntegrityError, DataError):
+        find_refused(connection, model, fresh)
+        raise
+
+
+def find_refused(connection: Connection, model: type[Any], rows: Iterable[Record]) -> None:
+    """Insert rows one by one to find the one that the database refuses. Raises RowRefused."""
+    for row in rows:
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(model.__table__), [row])
+        except (IntegrityError, DataError) as error:
+            raise RowRefused(model, row, reason(error)) from error
+
+
+def reason(error: DBAPIError) -> str:
+    """Say why the database refuses a row, by the constraint's name where its message has one."""
+    named = CONSTRAINT.search(str(error.orig))
+    return f"the database refuses it: {named[0]}" if named else "the database refuses it: its key is there already"
 
 
 def digest(parts: Iterable[bytes]) -> str:

@@ -31,6 +31,8 @@ def construct(loader: Loader, node: yaml.MappingNode) -> Lined:
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
+        if not isinstance(key, str):
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is no word", key_node.start_mark)
         if key in found:
             raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
         found[key] = loader.construct_object(value_node, deep=True)
@@ -38,6 +40,10 @@ def construct(loader: Loader, node: yaml.MappingNode) -> Lined:
     return found
 
 
+Loader.yaml_implicit_resolvers = {  # dates stay text: the record's own check says what is wrong with one
+    first: [(tag, shape) for tag, shape in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, construct)
 
 
