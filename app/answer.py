@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
@@ -20,11 +20,11 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, Row, Select
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.ask import Ask, asked, broken_cursor, cursor_state
 from app.db import BATCH
-from app.errors import Fault, InvalidValue, NoSuchRecord, nearest
+from app.errors import Fault, InvalidValue, NoSuchRecord, QueryTimeout, nearest
 from app.evidence import evidence_of
 from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS
 from app.formats.base import Format
@@ -55,7 +55,7 @@ def answer(request: Request, params: ListParams, resource: Resource, narrow: Nar
     """Answer a list: a page in JSON, a page or all of it in the other formats."""
     ask = asked(request, params)
     bound: Any = ask.params
-    origin = (resource, clauses_of(bound))
+    origin = (resource, clauses_of(bound, ask.edition))
     resource, clauses = narrow(ask, *origin) if narrow else origin
     plan = Plan(ask, resource, clauses, chosen(resource, bound.fields), order_of(resource, bound.sort), origin)
     after = read_cursor(bound.cursor, plan) if bound.cursor else None
@@ -63,7 +63,8 @@ def answer(request: Request, params: ListParams, resource: Resource, narrow: Nar
         return unchanged(ask)
     if ask.format != JSON and bound.limit is None:
         return stream(plan, after)
-    with ask.service.place(ask.service.queries), ask.service.database.read() as connection:
+    timeout = ask.service.settings.search_timeout if getattr(bound, "q", None) else None
+    with ask.service.place(ask.service.queries), ask.service.database.read(timeout) as connection:
         return page(connection, plan, after)
 
 
@@ -109,22 +110,24 @@ def answer_one(
 ) -> Response:
     """Answer a single record, with `more` of it that no list shows. Raises NoSuchRecord."""
     ask = asked(request, params)
-    fields = chosen(resource, [name for name in params.fields if name not in resource.extras])
+    wanted = params.fields or (*chosen(resource, ()), *sorted(resource.extras))
+    chosen(resource, [name for name in wanted if name not in resource.extras])
+    extra = [name for name in wanted if name in resource.extras]
     clause = find(ask)
+    fields = chosen(resource, () if extra else wanted)
     plan = Plan(ask, resource, (clause,), fields, (), (resource, (clause,)))
-    if ask.is_known:
-        return unchanged(ask)
     with ask.service.place(ask.service.queries), ask.service.database.read() as connection:
         found = connection.execute(plan.select().limit(1)).all()
         if not found:
             raise no_such(connection, plan, clause)
+        if ask.is_known:
+            return unchanged(ask)
         record = plan.records(connection, found)[0]
-        if more is not None:
+        if more is not None and extra:
             record |= more(connection, ask, record)
-    if params.fields:
-        record = {name: value for name, value in record.items() if name in params.fields}
+    body = {name: record[name] for name in (params.fields or record)}
     meta = {"release": ask.edition.number, "warnings": []}
-    return json_response(ask, {"data": record, "meta": meta, "links": {"self": ask.link()}})
+    return json_response(ask, {"data": body, "meta": meta, "links": {"self": ask.link()}})
 
 
 def no_such(connection: Connection, plan: "Plan", clause: Clause) -> NoSuchRecord:
@@ -218,6 +221,8 @@ def page(connection: Connection, plan: Plan, after: list[Any] | None) -> Respons
     """Answer one page, in JSON or in the format asked."""
     params: Any = plan.ask.params
     limit = params.limit or plan.ask.service.settings.page_limit
+    if plan.resource.refuse:
+        plan.resource.refuse(connection)
     query = ordered(plan.select(), plan.order, after)
     rows = connection.execute(query.limit(limit + 1)).all()
     more = len(rows) > limit
@@ -232,10 +237,23 @@ def page(connection: Connection, plan: Plan, after: list[Any] | None) -> Respons
     total = len(rows) if after is None and not more else total_of(connection, plan)
     meta: dict[str, Any] = {"total": total, "limit": limit, "release": plan.ask.edition.number, "warnings": []}
     if not rows and after is None:
-        meta["why_empty"] = why_empty(connection, *plan.origin, plan.ask.edition.number)
+        meta["why_empty"] = explain_empty(plan)
     links = {"self": plan.ask.link(), "next": following}
     body = {"data": plan.records(connection, rows), "meta": meta, "links": links}
     return json_response(plan.ask, body, headers)
+
+
+def explain_empty(plan: Plan) -> dict[str, Any] | None:
+    """Say why a list is empty; null where looking would take long: the answer itself is right without it."""
+    try:
+        with plan.ask.service.database.read(LOOK) as connection:
+            return why_empty(connection, *plan.origin, plan.ask.edition.number)
+    except QueryTimeout:
+        return None
+
+
+LOOK = 1.0
+"""Seconds a look for the reason of an empty list may take, each statement."""
 
 
 def total_of(connection: Connection, plan: Plan) -> int | None:
@@ -269,11 +287,13 @@ def stream(plan: Plan, after: list[Any] | None) -> Response:
     form = TABLE_FORMATS[plan.ask.format]
     headers = {**plan.ask.headers, **attachment(plan.resource.record, form)}
     if plan.ask.request.scope.get("khorgos.head"):
-        return Response(headers=headers, media_type=form.media_type)
+        return StreamingResponse(iter(()), headers=headers, media_type=form.media_type)
     service = plan.ask.service
     with ExitStack() as opening:
         opening.enter_context(service.place(service.exports))
         connection = opening.enter_context(service.database.read(service.settings.export_timeout))
+        if plan.resource.refuse:
+            plan.resource.refuse(connection)
         query = ordered(plan.select(), plan.order, after).execution_options(yield_per=BATCH)
         runs = connection.execute(query).partitions(BATCH)
         first: Sequence[Row[Any]] = next(runs, [])
@@ -288,20 +308,33 @@ def stream(plan: Plan, after: list[Any] | None) -> Response:
         while rows := await anyio.to_thread.run_sync(next, runs, []):
             yield await anyio.to_thread.run_sync(following, rows)
 
-    return Export(body(), held, headers, form.media_type)
+    return Export(body(), held, service.settings.stall_timeout, headers, form.media_type)
 
 
 class Export(StreamingResponse):
     """A stream that holds a place and a connection, and lets them go however it ends."""
 
-    def __init__(self, body: AsyncIterator[bytes], held: ExitStack, headers: dict[str, str], media_type: str) -> None:
+    def __init__(
+        self,
+        body: AsyncIterator[bytes],
+        held: ExitStack,
+        patience: float,
+        headers: dict[str, str],
+        media_type: str,
+    ) -> None:
         super().__init__(body, headers=headers, media_type=media_type)
         self.held = held
+        self.patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Stream, then let go: a client that leaves before the first byte is no exception."""
+        """Stream, then let go: a client that leaves before the first byte, or does not read, is no exception."""
+
+        async def sending(message: Message) -> None:
+            with anyio.fail_after(self.patience):
+                await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, sending)
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self.held.close)
@@ -313,11 +346,7 @@ PAGING = frozenset({"cursor", "limit", "fields", "format", "count", "release"})
 
 def fingerprint(plan: Plan) -> str:
     """Tell one list from another: what a cursor must have been made for."""
-    kept = [
-        item
-        for item in plan.ask.canonical
-        if item[0] not in ("cursor", "limit", "fields", "format", "count", "release")
-    ]
+    kept = [(name, value) for name, value in plan.ask.canonical if name not in PAGING]
     key = orjson.dumps([plan.ask.request.scope["path"], plan.ask.edition.number, kept])
     return hashlib.sha256(key).hexdigest()[:12]
 
@@ -334,19 +363,22 @@ def read_cursor(text: str, plan: Plan) -> list[Any]:
     if made_for != fingerprint(plan):
         raise broken_cursor(text, "it was made for another list, order or release")
     try:
-        return [typed(value, key.column.type.python_type) for value, key in zip(keys, plan.order, strict=True)]
+        return [typed(value, key) for value, key in zip(keys, plan.order, strict=True)]
     except (ValueError, TypeError) as error:
         raise broken_cursor(text, "it is not one that this service wrote") from error
 
 
-def typed(value: Any, expected: type) -> Any:
-    """Give a cursor's value in its column's type. Raises TypeError."""
-    if value is None:
+def typed(value: Any, key: Order) -> Any:
+    """Give a cursor's value in the type of its key. Raises TypeError, ValueError."""
+    expected = key.column.type.python_type
+    if value is None and key.nullable:
         return None
-    if expected is date:
-        return date.fromisoformat(value)
+    if expected in (date, datetime):
+        return expected.fromisoformat(value)
     if expected is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if type(value) is not expected:
+    if type(value) is not expected or (expected is int and not -(2**63) <= value < 2**63):
         raise TypeError
+    if expected is str and b"\0" in value.encode():
+        raise ValueError
     return value

@@ -7,8 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 from typing import Any, get_origin
 from urllib.parse import quote, urlencode
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 import app
+from app.codes import NOT_STATED
 from app.db import Database
 from app.errors import (
     Busy,
@@ -25,12 +25,14 @@ from app.errors import (
     InvalidCursor,
     InvalidValue,
     NotAcceptable,
+    OverLimit,
     RepeatedParameter,
     UnknownParameter,
     nearest,
 )
 from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS, media_types
-from app.params import TableParams
+from app.names import OWN_VOICE
+from app.params import TableParams, vocabulary
 from app.query import bind
 from app.releases import Edition, Releases
 from app.settings import Settings
@@ -81,6 +83,8 @@ class Ask:
                 continue
             ordered_list = name in ("fields", "sort", "group_by")
             values = value if ordered_list or not isinstance(value, tuple) else sorted(value, key=str)
+            if vocabulary(type(self.params), name) == "speaker":
+                values = tuple(OWN_VOICE if one == NOT_STATED else one for one in value)
             found.append((name, spell(values)))
         return tuple(found)
 
@@ -115,22 +119,10 @@ class Ask:
 
     @property
     def is_known(self) -> bool:
-        """Whether the client holds this answer already; a date counts only where it sends no tag (RFC 9110, 13.2.2)."""
-        tags = self.request.headers.get("if-none-match")
-        if tags is not None:
-            held = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
-            return "*" in held or self.etag in held
-        since = read_date(self.request.headers.get("if-modified-since"))
-        return since is not None and since >= self.edition.published_at
-
-
-def read_date(text: str | None) -> datetime | None:
-    """Read an HTTP date; null where it is none."""
-    try:
-        moment = parsedate_to_datetime(text or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
+        """Whether the client holds this answer already. Its tag is asked, not its date: two releases may share one."""
+        tags = self.request.headers.get("if-none-match", "")
+        held = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
+        return "*" in held or self.etag in held
 
 
 def spell(value: Any) -> str:
@@ -148,8 +140,11 @@ def asked(request: Request, params: BaseModel) -> Ask:
     refuse_repeats(request, type(params))
     edition = service.releases.edition(pinned_release(params))
     wanted = getattr(params, "format", None)
+    refuse_excess(params, service.settings)
     refuse_contradictions(params)
     chosen_format = negotiate(request, wanted) if isinstance(params, TableParams) else negotiate_json(request)
+    if chosen_format != JSON and getattr(params, "count", False):
+        raise Contradiction.of(Fault("count", "true", f"count has no place in {chosen_format}: ask for it in json"))
     return Ask(request, service, bind(params, edition.names), edition, chosen_format)
 
 
@@ -173,6 +168,22 @@ def refuse_repeats(request: Request, model: type[BaseModel]) -> None:
     twice = sorted(name for name in repeated if get_origin(model.model_fields[name].annotation) is not tuple)
     if twice:
         raise RepeatedParameter.of(*(Fault(name, None, f"{name} takes one value, it is given twice") for name in twice))
+
+
+def refuse_excess(params: BaseModel, settings: Settings) -> None:
+    """Refuse more than the settings allow: rows of a page, values of a list, characters of a text. Raises OverLimit."""
+    faults = []
+    for name in type(params).model_fields:
+        value = getattr(params, name)
+        texts = [one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, str)]
+        if name == "limit" and value is not None and value > settings.page_limit_max:
+            faults.append(Fault(name, value, f"limit is {value}, at most {settings.page_limit_max} rows make a page"))
+        if isinstance(value, tuple) and len(value) > settings.list_values:
+            faults.append(Fault(name, None, f"{name} has {len(value)} values, at most {settings.list_values} are read"))
+        if name != "cursor" and any(len(text) > settings.text_length for text in texts):
+            faults.append(Fault(name, None, f"{name} is longer than {settings.text_length} characters"))
+    if faults:
+        raise OverLimit.of(*faults)
 
 
 BOUNDS = (("_from", "_to"), ("_min", "_max"))

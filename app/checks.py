@@ -28,10 +28,10 @@ class Amount:
         """Whether the two intervals have a value in common."""
         return not (is_above(self.lower, other.upper) or is_above(other.lower, self.upper))
 
-    @property
-    def slack(self) -> Decimal:
-        """Half the width of the interval; 0 where a side is unbounded."""
-        return Decimal(0) if self.lower is None or self.upper is None else (self.upper - self.lower) / 2
+    def room(self, *, above: bool) -> Decimal:
+        """How far the value may lie above or below what is stated; 0 where that side is unbounded."""
+        end = self.upper if above else self.lower
+        return Decimal(0) if end is None else abs(end - self.value)
 
 
 def is_above(low: Decimal | None, high: Decimal | None) -> bool:
@@ -157,8 +157,14 @@ def compute(check: Mapping[str, Any], figures: Mapping[str, Mapping[str, Any]]) 
         "expected_lower": plain(expected.lower) if stated else None,
         "expected_upper": plain(expected.upper) if stated else None,
         "difference": plain(found.actual.value - expected.value) if stated else None,
-        "tolerance": plain(found.actual.slack + expected.slack) if stated else None,
+        "tolerance": plain(tolerance(found.actual, expected)) if stated else None,
     }
+
+
+def tolerance(actual: Amount, expected: Amount) -> Decimal:
+    """How far the two may lie apart, on the sides that face each other, and still meet."""
+    is_below = actual.value < expected.value
+    return actual.room(above=is_below) + expected.room(above=not is_below)
 
 
 DIGITS = Decimal("0.0001")

@@ -11,16 +11,16 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
-from app.errors import BadDatabase, Busy, DatabaseUnavailable, KhorgosError, PublishBusy, QueryTimeout
+from app.errors import BadDatabase, Busy, DatabaseUnavailable, KhorgosError, PublishBusy, QueryTimeout, SchemaMismatch
 from app.settings import Settings
 
 PUBLISH_LOCK = 0x6B686F72676F73  # "khorgos", the key of the advisory lock on PostgreSQL
 OPCODES = 1000  # SQLite instructions between two looks at the clock
-LOCK_WAIT = 5.0  # seconds a writer waits for another on SQLite
+LOCK_WAIT = 5.0  # seconds a writer waits for another
 BATCH = 1000  # rows fetched at once
 
 
@@ -61,7 +61,8 @@ class Database:
             with self.reader(timeout or self.settings.statement_timeout).connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise translate(error) from error
+            found = translate(error)
+            raise (Busy("the database is being changed") if isinstance(found, PublishBusy) else found) from error
 
     @contextmanager
     def publishing(self) -> Iterator[Connection]:
@@ -157,12 +158,11 @@ def begin_immediate(connection: Connection) -> None:
 
 
 def lock(connection: Connection) -> None:
-    """Take the publishing lock, which dies with its holder. On SQLite BEGIN IMMEDIATE has taken it."""
-    if connection.dialect.name == "sqlite":
-        return
-    taken = connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({PUBLISH_LOCK})").scalar_one()
-    if not taken:
-        raise PublishBusy("another process is publishing: try again when it has ended")
+    """Take the publishing lock, which dies with its holder, or wait for it. On SQLite BEGIN IMMEDIATE has taken it."""
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(LOCK_WAIT * 1000)}")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({PUBLISH_LOCK})")
+        connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
 
 
 def translate(error: SQLAlchemyError) -> Exception:
@@ -181,6 +181,8 @@ def translate_sqlite(error: DBAPIError) -> Exception:
         return timed_out()
     if "database is locked" in said:
         return PublishBusy("another process is writing to the database: try again when it has ended")
+    if "no such table" in said:
+        return not_made()
     if "unable to open" in said or "disk I/O" in said or "malformed" in said or "not a database" in said:
         return DatabaseUnavailable("the database file cannot be read")
     return error
@@ -191,16 +193,21 @@ def translate_postgres(error: DBAPIError) -> Exception:
     state: str | None = getattr(error.orig, "sqlstate", None)
     if state == "57014":
         return timed_out()
-    if state is None or state[:2] in ("08", "53", "57"):
+    if state == "55P03":
+        return PublishBusy("another process is publishing: try again when it has ended")
+    if state == "42P01":
+        return not_made()
+    lost = state is None and isinstance(error, OperationalError)
+    if lost or (state or "")[:2] in ("08", "53", "57"):
         return DatabaseUnavailable("the database cannot be reached")
     return error
+
+
+def not_made() -> KhorgosError:
+    """The answer where the database has no tables of ours."""
+    return SchemaMismatch("the database has no tables of this program: run `khorgos db upgrade`")
 
 
 def timed_out() -> KhorgosError:
     """The answer to a statement over its limit."""
     return QueryTimeout("the query took longer than its limit")
-
-
-def is_unavailable(error: Exception) -> bool:
-    """Whether the database, not the request, is at fault."""
-    return isinstance(error, DatabaseUnavailable | Busy)

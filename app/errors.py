@@ -169,6 +169,7 @@ class TextMismatch(DataError):
 
 
 class SchemaMismatch(DataError):
+    status = 503
     code, problem, title = "KHG203", "schema-mismatch", "The database has another version of the schema"
     repair = "Run `khorgos db upgrade`, or use the version of Khorgos that made the database."
 

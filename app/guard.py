@@ -80,9 +80,14 @@ class Guard:
         if scope["method"] == "OPTIONS":
             await Response(status_code=204, headers={"Allow": ALLOW})(scope, receive, send)
             return
-        if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET", "khorgos.head": True}
-        await self.app(scope, receive, send)
+        if scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+        inner = {**scope, "method": "GET", "khorgos.head": True}
+        try:
+            await self.app(inner, receive, send)
+        finally:
+            scope["route"] = inner.get("route")
 
     def check(self, scope: Scope) -> None:
         """Raise what is wrong with the request line."""

@@ -72,10 +72,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(module.router)
     add_pages(app)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
+    app.add_middleware(Guard, settings=settings, metrics=metrics)
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD"], allow_headers=["*"], expose_headers=EXPOSED
     )
-    app.add_middleware(Guard, settings=settings, metrics=metrics)
     return app
 
 

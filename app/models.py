@@ -130,10 +130,12 @@ def fragment() -> tuple[CheckConstraint, ...]:
 
 def inference() -> tuple[CheckConstraint, ...]:
     """Hold `method`, `inferred` and `note` together: an inferred row names its inferred fields and says how."""
-    return (
-        CheckConstraint("(method = 'inferred') = (inferred <> '')", name="inferred_named"),
-        CheckConstraint("method <> 'inferred' OR note IS NOT NULL", name="inferred_noted"),
-    )
+    return (CheckConstraint("(method = 'inferred') = (inferred <> '')", name="inferred_named"), inferred_noted())
+
+
+def inferred_noted() -> CheckConstraint:
+    """Hold what is inferred to a note that says how."""
+    return CheckConstraint("inferred = '' OR note IS NOT NULL", name="inferred_noted")
 
 
 def periods() -> tuple[CheckConstraint, ...]:
@@ -344,6 +346,7 @@ class TradeShare(Published, Base):
         *inference(),
         *periods(),
         CheckConstraint("share_percent BETWEEN 0 AND 100", name="share_percent"),
+        CheckConstraint("share_lower <= share_percent AND share_percent <= share_upper", name="share_interval"),
         CheckConstraint("rank > 0", name="rank"),
         CheckConstraint("share_percent IS NOT NULL OR rank IS NOT NULL", name="share_or_rank"),
         CheckConstraint("year IS NULL OR year_inferred IS NULL", name="one_year"),
@@ -355,6 +358,9 @@ class TradeShare(Published, Base):
     flow: Mapped[str] = coded(codes.Flow)
     within: Mapped[str]  # partner whose trade is the whole: WLD, XCA ...
     share_percent: Mapped[float | None]
+    qualifier: Mapped[str | None] = coded(codes.Qualifier)  # of the share
+    share_lower: Mapped[float | None]  # least share that digits and qualifier allow
+    share_upper: Mapped[float | None]
     rank: Mapped[int | None]  # only where stated
     frequency: Mapped[str | None] = coded(codes.Frequency)
     period: Mapped[str | None]  # as for trade flows; --01/--04 where the year is not stated
@@ -434,7 +440,7 @@ class Organization(Published, Base):
     """A body that a source names."""
 
     __tablename__ = "organizations"
-    __table_args__ = published(__tablename__, ("slug",), *not_blank("slug", "name"))
+    __table_args__ = published(__tablename__, ("slug",), *not_blank("slug", "name"), inferred_noted())
 
     slug: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -442,13 +448,15 @@ class Organization(Published, Base):
     country: Mapped[str | None]
     summary: Mapped[str | None]
     aliases: Mapped[tuple[str, ...]]
+    inferred: Mapped[tuple[str, ...]]  # fields that are our conclusion
+    note: Mapped[str | None]
 
 
 class Expert(Published, Base):
     """A person who speaks in a source."""
 
     __tablename__ = "experts"
-    __table_args__ = published(__tablename__, ("slug",), *not_blank("slug", "name"))
+    __table_args__ = published(__tablename__, ("slug",), *not_blank("slug", "name"), inferred_noted())
 
     slug: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -456,6 +464,8 @@ class Expert(Published, Base):
     organization: Mapped[str | None]
     country: Mapped[str | None]
     role: Mapped[str] = coded(codes.Role)
+    inferred: Mapped[tuple[str, ...]]  # fields that are our conclusion
+    note: Mapped[str | None]
 
 
 class Topic(Published, Base):

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,6 @@ from app.models import (
     Country,
     CountryGroup,
     Expert,
-    Indicator,
     Organization,
     Programme,
     Source,
@@ -95,33 +94,46 @@ class Names:
         return tuple(dict.fromkeys(code for word in words for code in book.meanings[fold(word)]))
 
 
+Rows = Callable[..., Iterable[Any]]
+"""Reads columns of a table's rows as of one release, in the order of the first column."""
+
+
 def load_names(connection: Connection, release: int) -> Names:
     """Read every vocabulary of a release: one short statement each."""
 
     def rows(model: Any, *columns: Any) -> Iterable[Any]:
         return connection.execute(select(*columns).where(visible(model, release)).order_by(columns[0]))
 
-    country, group = Vocabulary("country or group", "/v1/countries"), Vocabulary("group of countries", "/v1/countries")
+    places, aggregates = read_places(rows)
+    return Names({**places, **read_speakers(rows), **read_subjects(rows)}, aggregates)
+
+
+def read_places(rows: Rows) -> tuple[dict[str, Vocabulary], frozenset[str]]:
+    """Read countries, groups and regions, and which countries are aggregates."""
+    country, group = Vocabulary("country or group", "/v1/countries"), Vocabulary("group of countries", "/v1/groups")
+    region, subregion = Vocabulary("region", "/v1/countries"), Vocabulary("sub-region", "/v1/countries")
     aggregates = set()
-    columns = (
-        Country.iso3,
-        Country.kind,
-        Country.name,
-        Country.iso2,
-        Country.m49,
-        Country.official_name,
-        Country.aliases,
-    )
-    for iso3, kind, name, iso2, m49, official, aliases in rows(Country, *columns):
+    table = Country
+    columns = (table.iso3, table.kind, table.name, table.iso2, table.m49, table.official_name, table.region)
+    for iso3, kind, name, iso2, m49, official, area, part, aliases in rows(
+        table, *columns, table.subregion, table.aliases
+    ):
         if kind == CountryKind.AGGREGATE:
             aggregates.add(iso3)
         country.entry(iso3, name, iso2, m49, m49 and m49.lstrip("0"), official, *aliases)
-    for slug, name, members, aliases in rows(
-        CountryGroup, CountryGroup.slug, CountryGroup.name, CountryGroup.members, CountryGroup.aliases
-    ):
+        for book, found in ((region, area), (subregion, part)):
+            if found:
+                book.entry(found, found)
+    sets = CountryGroup
+    for slug, name, members, aliases in rows(sets, sets.slug, sets.name, sets.members, sets.aliases):
         country.add(members, (slug, name, *aliases))
-        group.entry(slug, name, *aliases)
+        group.labels[slug] = name
+        group.add(members, (slug, name, *aliases))
+    return {"country": country, "group": group, "region": region, "subregion": subregion}, frozenset(aggregates)
 
+
+def read_speakers(rows: Rows) -> dict[str, Vocabulary]:
+    """Read who speaks: experts, organizations, and both together."""
     speaker = Vocabulary("expert or organization", "/v1/experts and /v1/organizations")
     speaker.add((NOT_STATED,), (OWN_VOICE,))
     expert, organization = Vocabulary("expert", "/v1/experts"), Vocabulary("organization", "/v1/organizations")
@@ -131,28 +143,17 @@ def load_names(connection: Connection, release: int) -> Names:
     for slug, name, aliases in rows(Organization, Organization.slug, Organization.name, Organization.aliases):
         organization.entry(slug, name, *aliases)
         speaker.entry(slug, name, *aliases)
+    return {"speaker": speaker, "expert": expert, "organization": organization}
 
+
+def read_subjects(rows: Rows) -> dict[str, Vocabulary]:
+    """Read sources, topics and programmes."""
     source, topic = Vocabulary("source", "/v1/sources"), Vocabulary("topic", "/v1/topics")
-    programme, indicator = Vocabulary("programme", "/v1/programmes"), Vocabulary("indicator", "/v1/indicators")
+    programme = Vocabulary("programme", "/v1/programmes")
     for slug, title in rows(Source, Source.slug, Source.title):
         source.entry(slug, title)
     for slug, name in rows(Topic, Topic.slug, Topic.name):
         topic.entry(slug, name)
     for slug, name, aliases in rows(Programme, Programme.slug, Programme.name, Programme.aliases):
         programme.entry(slug, name, *aliases)
-    for slug, name in rows(Indicator, Indicator.slug, Indicator.name):
-        indicator.entry(slug, name)
-    return Names(
-        {
-            "country": country,
-            "group": group,
-            "speaker": speaker,
-            "expert": expert,
-            "organization": organization,
-            "source": source,
-            "topic": topic,
-            "programme": programme,
-            "indicator": indicator,
-        },
-        frozenset(aggregates),
-    )
+    return {"source": source, "topic": topic, "programme": programme}

@@ -77,8 +77,8 @@ class CodeOf:
 
 
 def period_code(value: str) -> str:
-    """Give a period's one spelling."""
-    return parse_period(value).code
+    """Give a period's one spelling; that of none stated is `-`."""
+    return value if value == codes.NOT_STATED else parse_period(value).code
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,10 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1), DIGITS]
 Money = Annotated[int, Field(ge=0, le=2**63 - 1), DIGITS]
 Year = Annotated[int, Field(ge=1900, le=2100), DIGITS]
 ReleaseNumber = Annotated[int, Field(ge=1, le=2**31 - 1), DIGITS]
-PageLimit = Annotated[int, Field(ge=1, le=1000), DIGITS]
+PageLimit = Annotated[int, Field(ge=1, le=2**31 - 1, json_schema_extra={"maximum": 1000}), DIGITS]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), canonical(NUMBER, "a number")]
 Truth = Annotated[bool, BeforeValidator(truth)]
-PeriodCode = Annotated[Text, AfterValidator(period_code), Field(description=ACCEPTED)]
+PeriodCode = Annotated[Text, AfterValidator(period_code), Field(description=f"{ACCEPTED}; `-` is not stated")]
 Many = Annotated[tuple[T, ...], BeforeValidator(split), Field(max_length=LIST_MAX)]
 
 Countries = Annotated[Many[Text], Name("country")]
@@ -117,6 +117,8 @@ Organizations = Annotated[Many[Text], Name("organization")]
 Topics = Annotated[Many[Text], Name("topic")]
 Programmes = Annotated[Many[Text], Name("programme")]
 Groups = Annotated[Many[Text], Name("group")]
+Regions = Annotated[Many[Text], Name("region")]
+Subregions = Annotated[Many[Text], Name("subregion")]
 Years = Many[Year]
 Periods = Many[PeriodCode]
 

@@ -10,10 +10,12 @@ from rapidfuzz.distance import Levenshtein
 from sqlalchemy import ColumnElement, Connection, Float, Select, and_, false, func, literal, or_, select, true, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.codes import NOT_STATED
 from app.errors import Fault, InvalidValue, UnknownName, nearest
 from app.models import Codes
-from app.names import Names, visible
+from app.names import OWN_VOICE, Names, visible
 from app.params import narrowing, vocabulary
+from app.releases import Edition
 
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 NEAR = 5
@@ -79,14 +81,10 @@ class Where:
 
 @dataclass(frozen=True)
 class WhereBy:
-    """Marks a parameter whose condition is a function of its value."""
+    """Marks a parameter whose condition is a function of its value and of the release that is asked."""
 
-    build: Callable[[Any], ColumnElement[bool]]
+    build: Callable[[Any, Edition], ColumnElement[bool]]
     columns: tuple[Any, ...] = ()
-
-    def condition(self, value: Any) -> ColumnElement[bool]:
-        """Give the condition that the asked value makes."""
-        return self.build(value)
 
 
 def among(column: Column, values: Iterable[Any]) -> ColumnElement[bool]:
@@ -138,6 +136,11 @@ class Field:
         return self.column is not None and not isinstance(self.column.type, Codes)
 
 
+def every_row(_: int) -> ColumnElement[bool]:
+    """Leave a subquery as it is: the release was asked inside it."""
+    return true()
+
+
 @dataclass(frozen=True)
 class Resource:
     """A table as the interface shows it."""
@@ -148,7 +151,8 @@ class Resource:
     key: tuple[Column, ...]  # makes every order total
     sort: tuple[str, ...]  # when none is asked
     identity: Column | None = None  # text key of a record, where records have evidence
-    visible: Callable[[int], ColumnElement[bool]] | None = None
+    visible: Callable[[int], ColumnElement[bool]] | None = None  # else rows by their release
+    refuse: Callable[[Connection], None] | None = None  # what must not be answered, found by a look at the rows
     extras: frozenset[str] = field(default=frozenset())  # fields of the row that are no columns
 
     @cached_property
@@ -190,8 +194,12 @@ def bind(params: BaseModel, names: Names) -> BaseModel:
         if book is None or not words:
             continue
         try:
-            codes = names.resolve(book, parameter, words if isinstance(words, tuple) else (words,))
-            found[parameter] = codes if isinstance(words, tuple) else codes[0]
+            several = isinstance(words, tuple)
+            codes = names.resolve(book, parameter, words if several else (words,))
+            if not several and len(codes) > 1:
+                message = f"{parameter} takes one country, {words[:60]!r} is a group of {', '.join(codes)}"
+                raise InvalidValue.of(Fault(parameter, words, message, codes))
+            found[parameter] = codes if several else codes[0]
         except UnknownName as error:
             faults += error.faults
     if faults:
@@ -199,14 +207,18 @@ def bind(params: BaseModel, names: Names) -> BaseModel:
     return params.model_copy(update=found)
 
 
-def clauses_of(params: BaseModel) -> tuple[Clause, ...]:
+def clauses_of(params: BaseModel, edition: Edition) -> tuple[Clause, ...]:
     """Give the filters of a bound request in the order they are declared."""
     found = []
     for parameter in narrowing(type(params)):
         value = getattr(params, parameter)
-        marks = [m for m in type(params).model_fields[parameter].metadata if isinstance(m, Where | WhereBy)]
-        if marks and value not in (None, (), False):
-            found.append(Clause(parameter, value, marks[0].condition(value), marks[0].columns))
+        if value in (None, (), False):
+            continue
+        for mark in type(params).model_fields[parameter].metadata:
+            if isinstance(mark, Where):
+                found.append(Clause(parameter, value, mark.condition(value), mark.columns))
+            elif isinstance(mark, WhereBy):
+                found.append(Clause(parameter, value, mark.build(value, edition), mark.columns))
     return tuple(found)
 
 
@@ -289,7 +301,7 @@ def beyond(key: Order, value: Any) -> ColumnElement[bool]:
 
 def count_rows(connection: Connection, query: Select[Any], limit: int | None) -> int | None:
     """Count rows up to a limit; null when there are more, for then the count is not free."""
-    inner = query.with_only_columns(literal(1)).order_by(None)
+    inner = query.with_only_columns(literal(1), maintain_column_froms=True).order_by(None)
     if limit is not None:
         inner = inner.limit(limit + 1)
     total = connection.execute(select(func.count()).select_from(inner.subquery())).scalar_one()
@@ -313,13 +325,27 @@ def near_values(
     connection: Connection, resource: Resource, clause: Clause, before: Sequence[Clause], release: int
 ) -> list[Any]:
     """Give existing values of a filter's columns, those most like what was asked first."""
+    asked = clause.value[0] if isinstance(clause.value, tuple) else clause.value
+    is_number = isinstance(asked, int | float)
     found: set[Any] = set()
     for column in clause.columns:
-        query = select_rows(resource, before, release, [column]).where(column.is_not(None)).distinct().limit(LOOKED_AT)
-        for (value,) in connection.execute(query):
-            found.update(value if isinstance(value, tuple) else (value,))
-    asked = clause.value[0] if isinstance(clause.value, tuple) else clause.value
-    return sorted(found, key=lambda value: (distance(asked, value), str(value)))[:NEAR]
+        query = select_rows(resource, before, release, [column]).where(column.is_not(None)).distinct()
+        runs = neighbours(query, column, asked) if is_number else [query.order_by(column).limit(LOOKED_AT)]
+        for run in runs:
+            for (value,) in connection.execute(run):
+                found.update(value if isinstance(value, tuple) else (value,))
+    return sorted((spoken(value) for value in found), key=lambda value: (distance(asked, value), str(value)))[:NEAR]
+
+
+def neighbours(query: Select[Any], column: Any, asked: float) -> list[Select[Any]]:
+    """Ask for the values next to a number on either side, so that no table is too large."""
+    below = query.where(column <= asked).order_by(column.desc()).limit(NEAR)
+    return [below, query.where(column > asked).order_by(column).limit(NEAR)]
+
+
+def spoken(value: Any) -> Any:
+    """Give a value as it can be asked for."""
+    return OWN_VOICE if value == NOT_STATED else value
 
 
 def distance(asked: Any, value: Any) -> float:
@@ -327,6 +353,3 @@ def distance(asked: Any, value: Any) -> float:
     if isinstance(asked, int | float) and isinstance(value, int | float):
         return abs(float(asked) - float(value))
     return float(Levenshtein.distance(str(asked), str(value)))
-
-
-EVERYTHING: Callable[[int], ColumnElement[bool]] = lambda _: true()  # noqa: E731 - a table that has no releases

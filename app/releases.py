@@ -46,7 +46,7 @@ class Releases:
         if number > newest:
             message = f"release cannot be {number}: the newest is {newest}"
             raise InvalidValue.of(Fault("release", number, message, did_you_mean=str(newest)))
-        return self._editions.get(number) or self._load(number)
+        return self._load(number)
 
     def newest(self) -> int:
         """Look which release is current. Raises NotReady, DatabaseUnavailable."""
@@ -58,10 +58,15 @@ class Releases:
         return int(found)
 
     def _load(self, number: int) -> Edition:
-        with self._lock, self._database.read() as connection:
-            published = connection.execute(select(Release.published_at).where(Release.id == number)).scalar_one()
-            edition = Edition(number, published, load_names(connection, number))
+        with self._lock:
+            edition = self._editions.get(number) or self._read(number)
             self._editions[number] = edition
-            while len(self._editions) > KEPT:
-                self._editions.popitem(last=False)
+            self._editions.move_to_end(number)
+            if len(self._editions) > KEPT:
+                self._editions.pop(next(one for one in self._editions if one != self._newest))
         return edition
+
+    def _read(self, number: int) -> Edition:
+        with self._database.read() as connection:
+            published = connection.execute(select(Release.published_at).where(Release.id == number)).scalar_one()
+            return Edition(number, published, load_names(connection, number))

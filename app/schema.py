@@ -1,13 +1,17 @@
 """The version of the database schema: upgrade, downgrade, and whether it is the one this program reads."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.db import Database
+from app.db import Database, translate
 from app.errors import SchemaMismatch
 
 PACKAGE = Path(__file__).parent
@@ -27,16 +31,28 @@ def config(database: Database) -> Config:
     return found
 
 
+@contextmanager
+def translated() -> Iterator[None]:
+    """Tell the engine's errors as ours."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise translate(error) from error
+
+
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Bring the schema to a revision, in one transaction."""
-    command.upgrade(config(database), revision)
+    """Bring the schema to a revision, in one transaction; two at once wait for each other."""
+    with translated():
+        command.upgrade(config(database), revision)
 
 
 def downgrade(database: Database, revision: str) -> None:
     """Take the schema back to a revision; `base` empties the database."""
-    command.downgrade(config(database), revision)
+    with translated():
+        command.downgrade(config(database), revision)
 
 
+@cache
 def head() -> str | None:
     """Give the revision that this program reads."""
     return ScriptDirectory(str(folder("migrations"))).get_current_head()

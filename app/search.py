@@ -16,8 +16,11 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.errors import Fault, InvalidValue
 from app.models import (
+    Check,
+    Country,
     Event,
     Expert,
+    Figure,
     Indicator,
     Organization,
     Programme,
@@ -33,8 +36,11 @@ from app.models import (
 WORD = re.compile(r"[^\W_]+")
 TERM = re.compile(r'"(?P<phrase>[^"]*)"|(?P<word>\S+)')
 WORDED: Mapping[type[Any], tuple[str, tuple[str, ...]]] = {
+    Check: ("title", ("note",)),
+    Country: ("name", ("official_name", "aliases")),
     Event: ("name", ("summary", "place", "note")),
     Expert: ("name", ("title",)),
+    Figure: ("as_stated", ("exact",)),
     Indicator: ("name", ("description",)),
     Organization: ("name", ("summary", "aliases")),
     Programme: ("name", ("summary", "aliases")),
@@ -138,8 +144,10 @@ def score(text: str) -> ColumnElement[int]:
     """Count how often the terms stand in an entry."""
     counts: list[Any] = []
     for term in read_terms(text):
-        shorter = func.length(func.replace(SearchEntry.words, term.pattern, " "))
-        counts.append((func.length(SearchEntry.words) - shorter) // literal(len(term.pattern) - 1, Integer))
+        shorter = func.length(func.replace(SearchEntry.words, term.pattern, " "), type_=Integer)
+        counts.append(
+            (func.length(SearchEntry.words, type_=Integer) - shorter) // literal(len(term.pattern) - 1, Integer)
+        )
     total = counts[0]
     for count in counts[1:]:
         total = total + count

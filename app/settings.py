@@ -1,7 +1,5 @@
 """Every setting of the service: `KHORGOS_*` in the environment, built once and passed in."""
 
-from functools import cached_property
-
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -17,23 +15,19 @@ class Settings(BaseSettings):
     root_path: str = Field("", description="path prefix that a reverse proxy strips, such as /khorgos")
 
     page_limit: int = Field(100, ge=1, description="rows of a page when no limit is asked")
-    page_limit_max: int = Field(1000, ge=1, description="largest limit that may be asked")
+    page_limit_max: int = Field(1000, ge=1, le=1000, description="largest limit that may be asked")
     count_limit: int = Field(10_000, ge=0, description="rows up to which a total is counted without count=true")
     statement_timeout: float = Field(5.0, gt=0, description="longest time of one statement")
     search_timeout: float = Field(2.0, gt=0, description="longest time of one full-text statement")
     export_timeout: float = Field(300.0, gt=0, description="longest time of a streamed export")
     url_bytes: int = Field(8192, ge=256, description="longest path and query, in bytes")
     max_parameters: int = Field(64, ge=1, description="most query parameters")
-    list_values: int = Field(200, ge=1, description="most values of a list parameter")
-    text_length: int = Field(200, ge=1, description="longest text value, in characters")
+    list_values: int = Field(200, ge=1, le=200, description="most values of a list parameter")
+    text_length: int = Field(200, ge=1, le=200, description="longest text value, in characters")
     connections: int = Field(8, ge=1, description="database connections of a worker, for each time limit")
     queries: int = Field(32, ge=1, description="requests a worker answers at once")
     exports: int = Field(2, ge=1, description="streamed exports a worker runs at once")
+    stall_timeout: float = Field(60.0, gt=0, description="longest wait for a client that does not read its export")
     pool_wait: float = Field(2.0, gt=0, description="longest wait for a free place, then 503")
     release_ttl: float = Field(0.5, ge=0, description="how long the current release may be remembered")
     max_age: int = Field(60, ge=0, description="Cache-Control max-age of unpinned answers")
-
-    @cached_property
-    def is_sqlite(self) -> bool:
-        """Whether the embedded engine is used."""
-        return self.database_url.startswith("sqlite")

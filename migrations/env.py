@@ -5,7 +5,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Text
 
-from app.db import Database
+from app.db import Database, lock
 from app.models import Base, Codes, Utc
 from app.settings import Settings
 
@@ -40,6 +40,7 @@ def run() -> None:
             compare_type=True,
         )
         with context.begin_transaction():
+            lock(connection)
             context.run_migrations()
         connection.commit()
 

@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from app import codes
 from app.answer import answer_rows, whole
-from app.api.envelope import listing
 from app.ask import Ask
 from app.checks import compute
+from app.envelope import listing
 from app.models import Check, Figure
 from app.names import visible
 from app.params import CodeOf, Many, NotListed, Sources, TableParams

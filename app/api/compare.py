@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from app import codes
 from app.answer import answer_rows
-from app.api.envelope import listing
-from app.api.trade import FLOW_ID, FLOWS, Product, unless_open
 from app.ask import Ask
+from app.envelope import listing
 from app.errors import Contradiction, Fault, OverLimit
 from app.evidence import EvidenceItem, evidence_of
+from app.flows import FLOW_ID, FLOWS, Product, unless_open
 from app.models import TradeFlow
 from app.params import Name, NotListed, TableParams, Text, Year
 from app.query import Clause, select_rows, why_empty
@@ -25,9 +25,13 @@ router = APIRouter(prefix="/v1/trade", tags=["Trade"])
 
 FREIGHT_PERCENT = 10.0
 """Up to about what freight and insurance add to a trade value: CIF over FOB, in percent of FOB."""
-MIRROR = {codes.Flow.EXPORT: codes.Flow.IMPORT, codes.Flow.IMPORT: codes.Flow.EXPORT}
-"""The same trade as the other side has it; a total is a total on both."""
-CELL = ("period", "frequency", "year", "classification")
+MIRROR = {
+    codes.Flow.EXPORT: codes.Flow.IMPORT,
+    codes.Flow.IMPORT: codes.Flow.EXPORT,
+    codes.Flow.TOTAL: codes.Flow.TOTAL,
+}
+"""The same trade as the other side has it; re-exports and other parts have no mirror."""
+CELL = ("period", "frequency", "year")
 STATEMENTS_MAX = 2000
 
 
@@ -52,6 +56,7 @@ class Statement(BaseModel):
     reporter: str
     partner: str
     flow: codes.Flow = Field(description="as the reporter of the statement sees it")
+    classification: str | None
     value_usd: int
     valuation: codes.Valuation
     method: codes.Method
@@ -77,7 +82,7 @@ class Gap(BaseModel):
 
 
 class CompareRow(BaseModel):
-    """Statements of one trade in one period; flows are seen from the reporter that was asked for."""
+    """Statements of one trade in one period, seen from the reporter; parts that have no mirror stand alone."""
 
     reporter: str
     reporter_name: str | None
@@ -85,7 +90,7 @@ class CompareRow(BaseModel):
     partner_name: str | None
     flow: codes.Flow
     product: str
-    classification: str | None
+    classification: str | None = Field(description="that of the product; all commodities are TOTAL in each")
     frequency: codes.Frequency | None
     period: str | None = Field(
         description="null where the source states none; such statements are compared with no other"
@@ -123,8 +128,8 @@ def compared(connection: Connection, ask: Ask) -> tuple[list[dict[str, Any]], di
     columns = [column.label(name) for name, column in COLUMNS.items()]
     query = (
         select_rows(FLOWS, clauses, ask.edition.number, columns)
-        .order_by(flow.year.nulls_last(), flow.period_start.nulls_last(), flow.period, flow.classification, flow.source)
-        .order_by(flow.stated_by, flow.reporter, flow.flow)
+        .order_by(flow.year.nulls_last(), flow.period_start.nulls_last(), flow.period, flow.source)
+        .order_by(flow.stated_by, flow.classification, flow.reporter, flow.flow)
         .limit(STATEMENTS_MAX + 1)
     )
     found = [dict(row._mapping) for row in connection.execute(query)]
@@ -134,16 +139,24 @@ def compared(connection: Connection, ask: Ask) -> tuple[list[dict[str, Any]], di
     trades: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in found:
         own = row["reporter"] == params.reporter
-        seen = row["flow"] if own else MIRROR.get(row["flow"], row["flow"])
+        seen = row["flow"] if own else MIRROR.get(row["flow"])
+        row["partner_only"] = None if seen else row["reporter"]
         row |= {"side": "reporter" if own else "mirror", "evidence": proofs.get(row["flow_id"], [])}
         row["stated_by_name"] = ask.edition.names.label("speaker", row["stated_by"])
-        trades[(*(row[name] for name in CELL), str(seen))].append(row)
+        trades[(*(row[name] for name in CELL), of_product(row), row["partner_only"], str(seen or row["flow"]))].append(
+            row
+        )
     rows = [trade(ask, key, statements) for key, statements in trades.items()]
     if not rows:
         return [], {"why_empty": why_empty(connection, FLOWS, clauses, ask.edition.number)}
     undated = sum(row["period"] is None for row in rows)
     warning = f"{undated} of the trades below state no period; they are compared with no other"
     return rows, {"warnings": [warning] if undated else []}
+
+
+def of_product(row: dict[str, Any]) -> str | None:
+    """Give the classification that statements must share to be of one product; all commodities are so in each."""
+    return None if row["product"] == codes.TOTAL else row["classification"]
 
 
 def narrowed(params: Any) -> list[Clause]:
@@ -168,12 +181,13 @@ def narrowed(params: Any) -> list[Clause]:
 def trade(ask: Ask, key: tuple[Any, ...], statements: list[dict[str, Any]]) -> dict[str, Any]:
     """Put the statements of one trade in a row."""
     params: Any = ask.params
-    period, frequency, year, classification, flow = key
+    period, frequency, year, classification, partner_only, flow = key
+    sides = (params.partner, params.reporter) if partner_only else (params.reporter, params.partner)
     return {
-        "reporter": params.reporter,
-        "reporter_name": ask.edition.names.label("country", params.reporter),
-        "partner": params.partner,
-        "partner_name": ask.edition.names.label("country", params.partner),
+        "reporter": sides[0],
+        "reporter_name": ask.edition.names.label("country", sides[0]),
+        "partner": sides[1],
+        "partner_name": ask.edition.names.label("country", sides[1]),
         "flow": flow,
         "product": params.product,
         "classification": classification,

@@ -10,12 +10,13 @@ from starlette.responses import Response
 
 from app import codes
 from app.answer import answer, answer_one
-from app.api.envelope import listing, single
 from app.ask import Ask
+from app.envelope import listing, single
+from app.errors import Fault, NoSuchRecord
 from app.models import Country, CountryGroup
 from app.names import fold, visible
-from app.params import CodeOf, Countries, ListParams, Many, RecordParams, Text
-from app.query import Clause, Resource, Row, Where
+from app.params import CodeOf, Countries, Groups, ListParams, Many, RecordParams, Regions, Sources, Subregions
+from app.query import Clause, Resource, Row, Where, key_is
 
 router = APIRouter(prefix="/v1", tags=["Countries"])
 
@@ -24,12 +25,12 @@ class CountryParams(ListParams):
     """Filters of countries."""
 
     country: Annotated[Countries, Where(Country.iso3)] = Field((), description="any name or code of a country or group")
-    group: Annotated[Countries, Where(Country.iso3)] = Field(
+    group: Annotated[Groups, Where(Country.iso3)] = Field(
         (), description="members of a group, such as central-asia", examples=[["central-asia"]]
     )
     kind: Annotated[Many[Annotated[codes.CountryKind, CodeOf(codes.CountryKind)]], Where(Country.kind)] = ()
-    region: Annotated[Many[Text], Where(Country.region)] = Field((), description="UN M49 region, such as Asia")
-    subregion: Annotated[Many[Text], Where(Country.subregion)] = Field((), description="UN M49 sub-region")
+    region: Annotated[Regions, Where(Country.region)] = Field((), description="UN M49 region, such as Asia")
+    subregion: Annotated[Subregions, Where(Country.subregion)] = Field((), description="UN M49 sub-region")
 
 
 class CountryRow(Row):
@@ -86,5 +87,45 @@ def get_country(
 def named(ask: Ask, code: str) -> Clause:
     """Find the country that a word means; a group is none."""
     meant = ask.edition.names.vocabularies["country"].meanings.get(fold(code), ())
+    if len(meant) > 1:
+        message = f"{code[:60]!r} is a group of countries; /v1/groups lists them"
+        raise NoSuchRecord.of(Fault("country", code, message, meant))
     iso3 = meant[0] if len(meant) == 1 else code
     return Clause("country", code, Country.iso3 == iso3, (Country.name,))
+
+
+class GroupParams(ListParams):
+    """Filters of groups."""
+
+    member: Annotated[Countries, Where(CountryGroup.members)] = Field((), examples=[["KAZ"]])
+    source: Annotated[Sources, Where(CountryGroup.source)] = ()
+
+
+class GroupRow(Row):
+    """A named set of economies; asked for as a country, it stands for its members."""
+
+    slug: str
+    name: str
+    members: list[str] = Field(description="ISO 3166-1 alpha-3")
+    basis: str = Field(description="what defines the membership, and as of when; it is applied to every year")
+    aliases: list[str]
+    source: str
+
+
+GROUPS = Resource("country_groups", GroupRow, CountryGroup, (CountryGroup.slug,), ())
+
+
+@router.get("/groups", operation_id="list_groups", **listing(GroupRow))
+def list_groups(request: Request, params: Annotated[GroupParams, Query()]) -> Response:
+    """List groups of countries, with their members and what defines them."""
+    return answer(request, params, GROUPS)
+
+
+@router.get("/groups/{slug}", operation_id="get_group", **single(GroupRow))
+def get_group(
+    request: Request,
+    slug: Annotated[str, Path(examples=["central-asia"])],
+    params: Annotated[RecordParams, Query()],
+) -> Response:
+    """Get a group of countries."""
+    return answer_one(request, params, GROUPS, key_is("group", CountryGroup.slug, slug))

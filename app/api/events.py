@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from app import codes
 from app.answer import answer, answer_one, whole
-from app.api.envelope import listing, single
 from app.ask import Ask
+from app.envelope import listing, single
 from app.evidence import EvidenceItem, evidence_of
 from app.models import Event, Indicator, Observation
 from app.names import visible
@@ -28,7 +28,9 @@ class EventParams(ListParams):
     kind: Annotated[Many[Annotated[codes.EventKind, CodeOf(codes.EventKind)]], Where(Event.kind)] = Field(
         (), examples=[["forum"]]
     )
-    country: Annotated[Countries, Where(Event.countries)] = Field((), description="country that takes part, as stated")
+    country: Annotated[Countries, Where(Event.countries)] = Field(
+        (), description="country that takes part, as stated; events of Central Asia as one have XCA"
+    )
     year: Annotated[Years, Where(EVENT_YEAR)] = Field(
         (), description="year; where the source names none, the one inferred, shown as year_inferred"
     )
@@ -68,7 +70,7 @@ def list_events(request: Request, params: Annotated[EventParams, Query()]) -> Re
 @router.get("/events/{slug}", operation_id="get_event", **single(EventRow))
 def get_event(
     request: Request,
-    slug: Annotated[str, Path(examples=["first-china-central-asia-summit"])],
+    slug: Annotated[str, Path(examples=["china-central-asia-summit-2023"])],
     params: Annotated[RecordParams, Query()],
 ) -> Response:
     """Get an event."""

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from app import codes
 from app.answer import answer, answer_one, whole
-from app.api.envelope import listing, single
 from app.ask import Ask
+from app.envelope import listing, single
 from app.evidence import Citation, cite
 from app.models import Evidence, Figure, Quote, Source
 from app.names import visible

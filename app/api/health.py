@@ -7,8 +7,9 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.envelope import problems
+from app import schema
 from app.ask import Service, take_no_parameters
+from app.envelope import problems
 
 router = APIRouter(tags=["Health"], dependencies=[Depends(take_no_parameters)])
 
@@ -27,7 +28,7 @@ class Ready(BaseModel):
 
 
 @router.get("/healthz", operation_id="get_health", response_model=Alive, responses=problems(422))
-def get_health() -> Response:
+async def get_health() -> Response:
     """Tell that the process lives; the database is not asked."""
     return Response(
         orjson.dumps({"status": "alive"}), media_type="application/json", headers={"Cache-Control": "no-store"}
@@ -38,6 +39,7 @@ def get_health() -> Response:
 def get_readiness(request: Request) -> Response:
     """Tell that the database answers and which release is current."""
     service: Service = request.app.state.service
+    schema.require_head(service.database)
     release = service.releases.newest()
     body = {"status": "ready", "release": release}
     return Response(orjson.dumps(body), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,16 +1,16 @@
 """The index of the interface, and what each error means."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Path
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app import __version__
-from app.api.envelope import problems
 from app.ask import take_no_parameters
+from app.envelope import problems
 from app.errors import Fault, NoSuchRecord, leaves, nearest
 
 router = APIRouter(prefix="/v1", tags=["Index"], dependencies=[Depends(take_no_parameters)])
@@ -42,6 +42,12 @@ class ProblemKind(BaseModel):
     status: int
     title: str
     repair: str
+
+
+class Problems(BaseModel):
+    """Every error there is."""
+
+    data: list[ProblemKind]
 
 
 def known_problems() -> dict[str, dict[str, Any]]:
@@ -85,14 +91,14 @@ def get_index(request: Request) -> Response:
     return Response(orjson.dumps(body), media_type="application/json")
 
 
-@router.get("/problems", operation_id="list_problems", response_model=list[ProblemKind], responses=problems(422))
+@router.get("/problems", operation_id="list_problems", response_model=Problems, responses=problems(422))
 def list_problems() -> Response:
     """List every error, with its stable code and its repair."""
-    return Response(orjson.dumps(list(known_problems().values())), media_type="application/json")
+    return Response(orjson.dumps({"data": list(known_problems().values())}), media_type="application/json")
 
 
 @router.get("/problems/{name}", operation_id="get_problem", response_model=ProblemKind, responses=problems(404, 422))
-def get_problem(name: str) -> Response:
+def get_problem(name: Annotated[str, Path(examples=["unknown-parameter"])]) -> Response:
     """Get what an error means; the `type` of every error leads here."""
     known = known_problems()
     if name not in known:

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from app import codes
 from app.answer import answer, answer_one
-from app.api.envelope import listing, single
 from app.ask import Ask
+from app.envelope import listing, single
 from app.evidence import EvidenceItem
 from app.models import Expert, Organization, Quote
 from app.names import visible
@@ -37,13 +37,15 @@ class ExpertRow(Row):
 
     slug: str
     name: str
-    title: str | None = Field(description="as the source gives it")
+    title: str | None = Field(description="office, from the words of the source")
     organization: str | None
     organization_name: Annotated[str | None, Label("organization", "organization")]
     country: str | None
     country_name: Annotated[str | None, Label("country", "country")]
     role: codes.Role
+    inferred: list[str] = Field(description="fields that are our conclusion")
     source: str
+    note: str | None
     evidence: list[EvidenceItem]
 
 
@@ -102,7 +104,9 @@ class OrganizationRow(Row):
     country_name: Annotated[str | None, Label("country", "country")]
     summary: str | None
     aliases: list[str]
+    inferred: list[str] = Field(description="fields that are our conclusion")
     source: str
+    note: str | None
     evidence: list[EvidenceItem]
 
 

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from app import codes
 from app.answer import answer, answer_one, answer_rows
-from app.api.envelope import listing, single
 from app.ask import Ask
+from app.envelope import listing, single
 from app.evidence import EvidenceItem
 from app.models import Programme, Project, ProjectPortfolio
 from app.names import visible

@@ -10,19 +10,23 @@ from starlette.responses import Response
 
 from app import codes
 from app.answer import answer, answer_one
-from app.api.envelope import listing, single
+from app.envelope import listing, single
 from app.evidence import EvidenceItem
 from app.models import Quote, Risk, SearchEntry, Topic
+from app.names import visible
 from app.params import CodeOf, Experts, ListParams, Many, RecordParams, Sources, Text, Topics
 from app.query import Label, Resource, Row, Where, WhereBy, key_is
+from app.releases import Edition
 from app.search import matching
 
 router = APIRouter(prefix="/v1", tags=["Quotes"])
 
 
-def has_words(text: str) -> ColumnElement[bool]:
-    """Narrow quotes to those whose words match; a version that ended is left out by the quote's own release."""
-    found = select(SearchEntry.record_key).where(SearchEntry.record == Quote.__tablename__, matching(text))
+def has_words(text: str, edition: Edition) -> ColumnElement[bool]:
+    """Narrow quotes to those whose words, as of the release, match."""
+    found = select(SearchEntry.record_key).where(
+        SearchEntry.record == Quote.__tablename__, visible(SearchEntry, edition.number), matching(text)
+    )
     return Quote.id.in_(found)
 
 

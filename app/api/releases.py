@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from app import codes
 from app.answer import answer, answer_one
-from app.api.envelope import listing, single
+from app.envelope import listing, single
 from app.models import Release
-from app.params import CodeOf, ListParams, Many, RecordParams
+from app.params import CodeOf, ListParams, Many, RecordParams, ReleaseNumber
 from app.query import Resource, Row, Where, key_is
 
 router = APIRouter(prefix="/v1", tags=["Releases"])
@@ -54,7 +54,7 @@ def list_releases(request: Request, params: Annotated[ReleaseParams, Query()]) -
 @router.get("/releases/{id}", operation_id="get_release", **single(ReleaseRow))
 def get_release(
     request: Request,
-    id: Annotated[int, Path(ge=1, le=2**31 - 1, examples=[1])],
+    id: Annotated[ReleaseNumber, Path(examples=[1])],
     params: Annotated[RecordParams, Query()],
 ) -> Response:
     """Get one publication."""

@@ -5,22 +5,25 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import Field
-from sqlalchemy import Integer, cast, true
+from sqlalchemy import Integer, cast
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.answer import answer
-from app.api.envelope import listing
 from app.ask import Ask
+from app.envelope import listing
 from app.models import SearchEntry
 from app.params import ListParams, Many, Sources, Text
-from app.query import Clause, Made, Resource, Row, Where, WhereBy, select_rows
+from app.query import Clause, Made, Resource, Row, Where, WhereBy, every_row, select_rows
 from app.search import WORDED, matching, score
 
 router = APIRouter(prefix="/v1", tags=["Search"])
 PAGES = {
+    "checks": None,
+    "countries": "countries",
     "events": "events",
     "experts": "experts",
+    "figures": "figures",
     "indicators": "indicators",
     "organizations": "organizations",
     "programmes": "programmes",
@@ -32,6 +35,8 @@ PAGES = {
     "topics": "topics",
 }
 """Records that are found, with the path each has a page under."""
+LISTED = {"checks": "/v1/checks", "project_portfolios": "/v1/projects/portfolios"}
+"""Lists of the records that have no page of their own."""
 Found = StrEnum("Found", {model.__tablename__.upper(): model.__tablename__ for model in WORDED})  # type: ignore[misc]  # made from a table
 """Kinds of records that are found."""
 
@@ -39,7 +44,7 @@ Found = StrEnum("Found", {model.__tablename__.upper(): model.__tablename__ for m
 class SearchParams(ListParams):
     """What to search for."""
 
-    q: Annotated[Text, WhereBy(matching)] = Field(
+    q: Annotated[Text, WhereBy(lambda text, _: matching(text))] = Field(
         description='words that all occur; `depend*` for a beginning, `"dry port"` for a phrase', examples=["khorgos"]
     )
     record: Annotated[Many[Found], Where(SearchEntry.record)] = Field((), description="kinds of records")
@@ -49,7 +54,7 @@ class SearchParams(ListParams):
 def path_of(row: Any, ask: Ask) -> str:
     """Give the path of a record that was found."""
     page = PAGES[row["record"]]
-    return ask.link_to(f"/v1/{page}/{row['record_key']}" if page else "/v1/projects/portfolios", {})
+    return ask.link_to(f"/v1/{page}/{row['record_key']}" if page else LISTED[row["record"]], {})
 
 
 class SearchRow(Row):
@@ -76,7 +81,7 @@ def scored(ask: Ask, resource: Resource, clauses: tuple[Clause, ...]) -> tuple[R
     found = select_rows(resource, clauses, ask.edition.number, columns).subquery()
     key = (found.c.record, found.c.record_key)
     order = ("-score", "record", "record_key")
-    return Resource("search", SearchRow, found, key, order, visible=lambda _: true()), ()
+    return Resource("search", SearchRow, found, key, order, visible=every_row), ()
 
 
 @router.get("/search", operation_id="search", **listing(SearchRow))

@@ -6,23 +6,25 @@ the question, one turnover reported from both sides, is refused with a corrected
 """
 
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import Field
-from sqlalchemy import BigInteger, Float, Integer, String, case, cast, func, literal, null, or_, select, true
+from sqlalchemy import BigInteger, Connection, Float, Integer, String, case, cast, func, literal, null, or_, select
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app import codes
 from app.answer import answer
-from app.api.envelope import listing
-from app.api.trade import FLOWS, LEVEL, FlowFilters, Side, unless_open
 from app.ask import Ask
+from app.envelope import listing
 from app.errors import Contradiction, Fault, WouldDoubleCount
+from app.flows import FLOWS, LEVEL, FlowFilters, Side, unless_open
 from app.models import TradeFlow
+from app.names import OWN_VOICE
 from app.params import ListParams, Many, NotListed, Truth
-from app.query import Clause, Label, Made, Resource, Row, select_rows
+from app.query import Clause, Label, Made, Resource, Row, every_row, select_rows
 
 router = APIRouter(prefix="/v1/trade", tags=["Trade"])
 
@@ -36,6 +38,11 @@ class Dimension(StrEnum):
     YEAR = "year"
     PRODUCT = "product"
     SOURCE = "source"
+
+
+MIXED = frozenset({Dimension.FLOW, Dimension.SOURCE})
+"""Dimensions whose members are never added to each other."""
+ADDED = tuple(one for one in Dimension if one not in MIXED)
 
 
 class TotalsParams(FlowFilters, ListParams):
@@ -56,17 +63,17 @@ class TotalsParams(FlowFilters, ListParams):
 
 def rows_added(total: dict[str, Any], ask: Ask) -> str:
     """Give the path that lists the very flows a total is the sum of."""
-    own = {name: total[name] for name in LINEAGE if total[name] is not None}
-    own["stated_by"] = total["stated_by"] or "self"
-    asked = {name: value for name, value in ask.canonical if name in FlowFilters.model_fields}
-    if total["period"] is not None:
-        own["period"] = total["period"]
-    own["product_level"] = total["product_level"]
+    own: dict[str, Any] = {name: total[name] for name in LINEAGE if total[name] is not None}
+    own["stated_by"] = total["stated_by"] or OWN_VOICE
+    own["classification"] = total["classification"] or codes.NOT_STATED
+    if total["frequency"] is None or total["period"] is not None:
+        own["period"] = total["period"] or codes.NOT_STATED
     own["economies"] = tuple(side for side in Side if total[side] is None) or None
+    asked = {name: value for name, value in ask.canonical if name in FlowFilters.model_fields}
     return ask.link_to("/v1/trade/flows", {**asked, **own, "release": ask.edition.number})
 
 
-LINEAGE = ("reporter", "partner", "flow", "product", "classification", "frequency", "year", "source")
+LINEAGE = ("reporter", "partner", "flow", "product", "product_level", "frequency", "year", "source")
 
 
 class TotalRow(Row):
@@ -90,10 +97,11 @@ class TotalRow(Row):
     value_usd: int = Field(description="whole current US dollars")
     rows: int = Field(description="flows added")
     rows_inferred: int = Field(description="those of them that are in part our conclusion")
-    share_percent: float | None = Field(description="of all sums that differ in the dimension of `share` only")
+    share_of_usd: int | None = Field(description="the sums that differ in the dimension of `share` only, added")
+    share_percent: float | None = Field(description="of share_of_usd; an aggregate such as WLD is no part and has none")
     growth_percent: float | None = Field(description="change from the sum of the year before")
     formula: Annotated[str, Made(lambda row, _: f"sum of value_usd of {row['rows']} trade flows", ("rows",))]
-    lineage: Annotated[str, Made(rows_added, (*LINEAGE, "product_level", "period", "stated_by"))] = Field(
+    lineage: Annotated[str, Made(rows_added, (*LINEAGE, "classification", "period", "stated_by"))] = Field(
         description="path that lists the flows added"
     )
 
@@ -102,8 +110,8 @@ def sums(ask: Ask, resource: Resource, clauses: tuple[Clause, ...]) -> tuple[Res
     """Sum the flows that the filters leave, by the dimensions asked and all that must stay apart."""
     params: Any = ask.params
     refuse_unknown_base(params)
-    if not {Dimension.REPORTER, Dimension.PARTNER} & set(params.group_by):
-        refuse_mirrors(ask, resource, clauses)
+    sides_apart = {Dimension.REPORTER, Dimension.PARTNER} & set(params.group_by)
+    refuse = None if sides_apart else partial(refuse_mirrors, ask, resource, clauses)
     apart = kept_apart(params.group_by, ask.edition.names.aggregates)
     flow = TradeFlow
     one_period = case((func.count(flow.period.distinct()) == 1, func.min(unless_open(flow.period))), else_=null())
@@ -118,14 +126,20 @@ def sums(ask: Ask, resource: Resource, clauses: tuple[Clause, ...]) -> tuple[Res
     summed = select_rows(resource, clauses, ask.edition.number, columns).group_by(*apart.values()).subquery()
     c = summed.c
     keys = [c[name] for name in apart]
-    ratios = [share(params, summed, keys).label("share_percent"), growth(params, summed, keys).label("growth_percent")]
+    whole = whole_of(params, summed, keys, ask.edition.names.aggregates)
+    percent = 100.0 * cast(c.value_usd, Float) / func.nullif(cast(whole, Float), 0.0)
+    ratios = [
+        cast(whole, BigInteger).label("share_of_usd"),
+        percent.label("share_percent"),
+        growth(params, summed, keys).label("growth_percent"),
+    ]
     voice = unless_open(c.voice).label("stated_by")
     family = unless_open(c.family).label("classification")
     rhythm = unless_open(c.rhythm).label("frequency")
     rated = select(summed, *ratios, voice, family, rhythm).subquery()
     order = tuple(name for name in ("year", "reporter", "partner", "flow", "product") if name in apart)
     key = tuple(rated.c[name] for name in apart)
-    return Resource("trade_totals", TotalRow, rated, key, order, visible=lambda _: true()), ()
+    return Resource("trade_totals", TotalRow, rated, key, order, visible=every_row, refuse=refuse), ()
 
 
 def kept_apart(group_by: tuple[Dimension, ...], aggregates: frozenset[str]) -> dict[str, Any]:
@@ -153,13 +167,14 @@ def kept_apart(group_by: tuple[Dimension, ...], aggregates: frozenset[str]) -> d
     }
 
 
-def share(params: TotalsParams, summed: Any, keys: list[Any]) -> Any:
-    """Give a sum's share of all sums that differ from it in one dimension only, in percent."""
+def whole_of(params: TotalsParams, summed: Any, keys: list[Any], aggregates: frozenset[str]) -> Any:
+    """Give the sum of all sums that differ in one dimension only; an aggregate is no part of it and has no share."""
     if params.share is None:
-        return cast(null(), Float)
+        return cast(null(), BigInteger)
+    asked = summed.c[params.share]
     others = [key for key in keys if key.name != params.share]
-    whole = cast(func.sum(summed.c.value_usd).over(partition_by=others), Float)
-    return 100.0 * cast(summed.c.value_usd, Float) / func.nullif(whole, 0.0)
+    part = case((asked.in_(aggregates), null()), else_=summed.c.value_usd)
+    return case((asked.in_(aggregates), null()), else_=func.sum(part).over(partition_by=others))
 
 
 def growth(params: TotalsParams, summed: Any, keys: list[Any]) -> Any:
@@ -178,32 +193,34 @@ def refuse_unknown_base(params: TotalsParams) -> None:
     if params.share is not None and params.share not in params.group_by:
         message = f"share is {params.share}, which group_by does not have"
         raise Contradiction.of(Fault("share", params.share, message, tuple(map(str, params.group_by))))
+    if params.share in MIXED:
+        message = f"a share by {params.share} would add what is never added: a total and its parts, or two sources"
+        raise WouldDoubleCount.of(Fault("share", params.share, message, tuple(map(str, ADDED))))
     if params.growth and Dimension.YEAR not in params.group_by:
         raise Contradiction.of(Fault("growth", "true", "growth needs year in group_by", ("year",)))
 
 
-MIRRORS_LOOKED_AT = 10_000
+NAMED_PAIRS = 5
+"""Pairs that a refusal names."""
 
 
-def refuse_mirrors(ask: Ask, resource: Resource, clauses: tuple[Clause, ...]) -> None:
+def refuse_mirrors(ask: Ask, resource: Resource, clauses: tuple[Clause, ...], connection: Connection) -> None:
     """Refuse to add one turnover as both sides have it. Raises WouldDoubleCount with the pairs and a corrected path."""
     flow = TradeFlow
-    columns = (
-        flow.reporter,
-        flow.partner,
-        flow.source,
-        flow.stated_by,
-        flow.classification,
-        flow.frequency,
-        flow.period,
+    swapped = flow.reporter > flow.partner
+    one, other = case((swapped, flow.partner), else_=flow.reporter), case((swapped, flow.reporter), else_=flow.partner)
+    same = (flow.source, flow.stated_by, flow.classification, flow.frequency, flow.period, flow.product)
+    query = (
+        select_rows(resource, clauses, ask.edition.number, (one.label("one"), other.label("other")))
+        .where(flow.flow == codes.Flow.TOTAL)
+        .group_by("one", "other", *same)
+        .having(func.count(flow.reporter.distinct()) > 1)
+        .order_by("one", "other")
+        .limit(NAMED_PAIRS)
     )
-    query = select_rows(resource, clauses, ask.edition.number, columns).where(flow.flow == codes.Flow.TOTAL).distinct()
-    with ask.service.database.read() as connection:
-        cells = [tuple(row) for row in connection.execute(query.limit(MIRRORS_LOOKED_AT))]
-    seen = set(cells)
-    twice = sorted({(min(a, b), max(a, b)) for a, b, *rest in cells if a != b and (b, a, *rest) in seen})
+    twice = dict.fromkeys(tuple(row) for row in connection.execute(query))
     if twice:
-        pairs = ", ".join(f"{a} with {b}" for a, b in twice[:5])
+        pairs = ", ".join(f"{a} with {b}" for a, b in twice)
         message = f"the total trade of {pairs} is there from both sides: a sum would count it twice"
         corrected = ask.link(group_by=(*ask.params.group_by, Dimension.REPORTER))  # type: ignore[attr-defined]  # TotalsParams
         raise WouldDoubleCount.of(Fault("group_by", None, message, did_you_mean="reporter"), corrected=corrected)

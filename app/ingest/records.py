@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, create_model
 from sqlalchemy import BigInteger, Column, Table
 
-from app.codes import NOT_STATED, TOTAL, Code, Method, ObsStatus, Qualifier, Unit, Valuation
+from app.codes import NOT_STATED, TOTAL, Code, Frequency, Method, ObsStatus, Qualifier, Unit, Valuation
 from app.ingest.figures import interval, stated_value
 from app.ingest.publish import MODELS
 from app.models import Codes, Event, Evidence, Figure, SearchEntry, TradeFlow, TradeShare
@@ -18,12 +18,14 @@ from app.periods import parse_period
 TABLES: Mapping[str, type[Any]] = {
     model.__tablename__: model for model in MODELS if model not in (Evidence, SearchEntry)
 }
+OF_PERIOD = frozenset({"frequency", "period_start", "period_end", "year", "method"})
+OF_FIGURE: Mapping[str, str] = {"qualifier": "qualifier", "share_lower": "lower", "share_upper": "upper"}
+"""Columns of a share that its figure gives, once what proves it is settled."""
 DERIVED: Mapping[str, frozenset[str]] = {
     "figures": frozenset({"lower", "upper"}),
-    **{
-        table: frozenset({"frequency", "period_start", "period_end", "year", "method"})
-        for table in ("trade_flows", "trade_shares", "observations")
-    },
+    "trade_flows": OF_PERIOD,
+    "trade_shares": OF_PERIOD | OF_FIGURE.keys(),
+    "observations": OF_PERIOD,
     "projects": frozenset({"method"}),
 }
 """Columns that the loader works out, so that a seed file cannot contradict itself."""
@@ -111,7 +113,10 @@ class Unfit(ValueError):
 def complete(model: type[Any], values: dict[str, Any]) -> dict[str, Any]:
     """Work out the derived columns. Raises Unfit."""
     if "inferred" in values:
-        values["method"] = method_of(model, values)
+        method = method_of(model, values)
+        values |= {"method": method} if "method" in model.__table__.columns else {}
+    if model is TradeShare:
+        values |= dict.fromkeys(OF_FIGURE)
     if "period" in values:
         values |= dated(model, values["period"])
     if model is Figure:
@@ -137,8 +142,8 @@ def dated(model: type[Any], text: str | None) -> dict[str, Any]:
     if text is None:
         sentinel = NOT_STATED if model is TradeFlow else None
         return {**unknown, "period": sentinel, "frequency": sentinel}
-    if model is TradeShare and UNKNOWN_MONTHS.fullmatch(text):
-        return {**unknown, "period": text}
+    if model is TradeShare and (months := UNKNOWN_MONTHS.fullmatch(text)):
+        return {**unknown, "period": text, "frequency": str(Frequency.YEAR_TO_DATE) if months[1] == "01" else None}
     try:
         period = parse_period(text)
     except ValueError as error:

@@ -12,7 +12,7 @@ from app.codes import ReleaseKind
 from app.db import Database
 from app.errors import SeedInvalid, nearest
 from app.ingest.publish import Dataset, RowRefused, digest, key_of, publish
-from app.ingest.records import RECORDS, TABLES, Unfit, complete
+from app.ingest.records import OF_FIGURE, RECORDS, TABLES, Unfit, complete
 from app.ingest.references import known_keys, unknown_names
 from app.ingest.yaml_lines import Lined, load
 from app.models import Evidence, Figure, Source
@@ -48,7 +48,7 @@ class Proof:
     """What proves one field of one record: a figure's id, or words."""
 
     model: type[Any]
-    record: Mapping[str, Any]
+    record: dict[str, Any]
     field: str
     said: str | Words
     place: Place
@@ -205,7 +205,7 @@ def explain(model: type[Any], error: Any) -> str:
     return f"{model.__tablename__}.{name}: {error['msg']}, not {value[:80]}{hint}"
 
 
-def read_proofs(found: Folder, model: type[Any], record: Mapping[str, Any], proofs: Any, place: Place) -> None:
+def read_proofs(found: Folder, model: type[Any], record: dict[str, Any], proofs: Any, place: Place) -> None:
     """Read what proves a record's fields: ids of figures, or words."""
     columns = model.__table__.columns.keys()
     if not isinstance(proofs, Mapping):
@@ -235,6 +235,8 @@ def settle_proofs(found: Folder) -> None:
             message = f"evidence: there is no figure {proof.said!r}; like it is {nearest(proof.said, figures)!r}"
             found.faults.append(proof.place.at("evidence", message))
             continue
+        if figure and proof.field == "share_percent":
+            proof.record.update({name: figure[end] for name, end in OF_FIGURE.items()})
         words = figure or proof.said.model_dump()  # type: ignore[union-attr]  # words, where it is no figure
         row = {
             "record": proof.model.__tablename__,

@@ -64,7 +64,7 @@ def upgrade() -> None:
             name=op.f("ck_trade_flows_flow"),
         ),
         sa.CheckConstraint("frequency IN ('A', 'Q', 'M', 'YTD', '-')", name=op.f("ck_trade_flows_frequency")),
-        sa.CheckConstraint("method <> 'inferred' OR note IS NOT NULL", name=op.f("ck_trade_flows_inferred_noted")),
+        sa.CheckConstraint("inferred = '' OR note IS NOT NULL", name=op.f("ck_trade_flows_inferred_noted")),
         sa.CheckConstraint("method IN ('stated', 'inferred', 'reconciled')", name=op.f("ck_trade_flows_method")),
         sa.CheckConstraint(
             "obs_status IN ('A', 'B', 'D', 'E', 'F', 'O', 'P', 'U', 'V')", name=op.f("ck_trade_flows_obs_status")
@@ -271,9 +271,12 @@ def upgrade() -> None:
         sa.Column("organization", TEXT, nullable=True),
         sa.Column("country", TEXT, nullable=True),
         sa.Column("role", TEXT, nullable=False),
+        sa.Column("inferred", TEXT, nullable=False),
+        sa.Column("note", TEXT, nullable=True),
         sa.Column("source", TEXT, nullable=False),
         sa.Column("release", sa.Integer(), nullable=False),
         sa.Column("superseded_by", sa.Integer(), nullable=True),
+        sa.CheckConstraint("inferred = '' OR note IS NOT NULL", name=op.f("ck_experts_inferred_noted")),
         sa.CheckConstraint("name <> ''", name=op.f("ck_experts_name_not_blank")),
         sa.CheckConstraint("role IN ('expert', 'official', 'head_of_state')", name=op.f("ck_experts_role")),
         sa.CheckConstraint("slug <> ''", name=op.f("ck_experts_slug_not_blank")),
@@ -390,7 +393,7 @@ def upgrade() -> None:
             "direction IN ('increase', 'decrease', 'unchanged')", name=op.f("ck_observations_direction")
         ),
         sa.CheckConstraint("frequency IN ('A', 'Q', 'M', 'YTD')", name=op.f("ck_observations_frequency")),
-        sa.CheckConstraint("method <> 'inferred' OR note IS NOT NULL", name=op.f("ck_observations_inferred_noted")),
+        sa.CheckConstraint("inferred = '' OR note IS NOT NULL", name=op.f("ck_observations_inferred_noted")),
         sa.CheckConstraint("method IN ('stated', 'inferred', 'reconciled')", name=op.f("ck_observations_method")),
         sa.CheckConstraint(
             "obs_status IN ('A', 'B', 'D', 'E', 'F', 'O', 'P', 'U', 'V')", name=op.f("ck_observations_obs_status")
@@ -423,9 +426,12 @@ def upgrade() -> None:
         sa.Column("country", TEXT, nullable=True),
         sa.Column("summary", TEXT, nullable=True),
         sa.Column("aliases", TEXT, nullable=False),
+        sa.Column("inferred", TEXT, nullable=False),
+        sa.Column("note", TEXT, nullable=True),
         sa.Column("source", TEXT, nullable=False),
         sa.Column("release", sa.Integer(), nullable=False),
         sa.Column("superseded_by", sa.Integer(), nullable=True),
+        sa.CheckConstraint("inferred = '' OR note IS NOT NULL", name=op.f("ck_organizations_inferred_noted")),
         sa.CheckConstraint(
             "kind IN ('statistics_office', 'think_tank', 'government', 'media', 'international', 'secretariat', 'finance')",
             name=op.f("ck_organizations_kind"),
@@ -526,11 +532,11 @@ def upgrade() -> None:
         sa.Column("release", sa.Integer(), nullable=False),
         sa.Column("superseded_by", sa.Integer(), nullable=True),
         sa.CheckConstraint("(method = 'inferred') = (inferred <> '')", name=op.f("ck_projects_inferred_named")),
+        sa.CheckConstraint("inferred = '' OR note IS NOT NULL", name=op.f("ck_projects_inferred_noted")),
         sa.CheckConstraint(
             "kind IN ('railway', 'highway', 'dry_port', 'border_crossing', 'corridor', 'transport_service', 'energy', 'industry', 'other')",
             name=op.f("ck_projects_kind"),
         ),
-        sa.CheckConstraint("method <> 'inferred' OR note IS NOT NULL", name=op.f("ck_projects_inferred_noted")),
         sa.CheckConstraint("method IN ('stated', 'inferred', 'reconciled')", name=op.f("ck_projects_method")),
         sa.CheckConstraint("name <> ''", name=op.f("ck_projects_name_not_blank")),
         sa.CheckConstraint("slug <> ''", name=op.f("ck_projects_slug_not_blank")),
@@ -713,6 +719,9 @@ def upgrade() -> None:
         sa.Column("flow", TEXT, nullable=False),
         sa.Column("within", TEXT, nullable=False),
         sa.Column("share_percent", sa.Float(), nullable=True),
+        sa.Column("qualifier", TEXT, nullable=True),
+        sa.Column("share_lower", sa.Float(), nullable=True),
+        sa.Column("share_upper", sa.Float(), nullable=True),
         sa.Column("rank", sa.Integer(), nullable=True),
         sa.Column("frequency", TEXT, nullable=True),
         sa.Column("period", TEXT, nullable=True),
@@ -733,12 +742,19 @@ def upgrade() -> None:
             name=op.f("ck_trade_shares_flow"),
         ),
         sa.CheckConstraint("frequency IN ('A', 'Q', 'M', 'YTD')", name=op.f("ck_trade_shares_frequency")),
-        sa.CheckConstraint("method <> 'inferred' OR note IS NOT NULL", name=op.f("ck_trade_shares_inferred_noted")),
+        sa.CheckConstraint("inferred = '' OR note IS NOT NULL", name=op.f("ck_trade_shares_inferred_noted")),
         sa.CheckConstraint("method IN ('stated', 'inferred', 'reconciled')", name=op.f("ck_trade_shares_method")),
+        sa.CheckConstraint(
+            "qualifier IN ('exact', 'approximately', 'around', 'nearly', 'more_than', 'less_than', 'up_to')",
+            name=op.f("ck_trade_shares_qualifier"),
+        ),
         sa.CheckConstraint("slug <> ''", name=op.f("ck_trade_shares_slug_not_blank")),
         sa.CheckConstraint("(period_start IS NULL) = (period_end IS NULL)", name=op.f("ck_trade_shares_period_whole")),
         sa.CheckConstraint("period_start <= period_end", name=op.f("ck_trade_shares_period_order")),
         sa.CheckConstraint("rank > 0", name=op.f("ck_trade_shares_rank")),
+        sa.CheckConstraint(
+            "share_lower <= share_percent AND share_percent <= share_upper", name=op.f("ck_trade_shares_share_interval")
+        ),
         sa.CheckConstraint("share_percent BETWEEN 0 AND 100", name=op.f("ck_trade_shares_share_percent")),
         sa.CheckConstraint("share_percent IS NOT NULL OR rank IS NOT NULL", name=op.f("ck_trade_shares_share_or_rank")),
         sa.CheckConstraint("superseded_by > release", name=op.f("ck_trade_shares_superseded_later")),
