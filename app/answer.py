@@ -116,12 +116,12 @@ def answer_one(
     clause = find(ask)
     fields = chosen(resource, () if extra else wanted)
     plan = Plan(ask, resource, (clause,), fields, (), (resource, (clause,)))
+    if ask.is_known:
+        return unchanged(ask)
     with ask.service.place(ask.service.queries), ask.service.database.read() as connection:
         found = connection.execute(plan.select().limit(1)).all()
         if not found:
             raise no_such(connection, plan, clause)
-        if ask.is_known:
-            return unchanged(ask)
         record = plan.records(connection, found)[0]
         if more is not None and extra:
             record |= more(connection, ask, record)
@@ -274,6 +274,8 @@ def cells(plan: Plan, connection: Connection, rows: Sequence[Sequence[Any]]) -> 
 
 def json_response(ask: Ask, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """Answer in JSON."""
+    if ask.takes_none:
+        return unchanged(ask)
     return Response(orjson.dumps(body), headers={**ask.headers, **(headers or {})}, media_type=JSON_MEDIA)
 
 
@@ -295,7 +297,9 @@ def stream(plan: Plan, after: list[Any] | None) -> Response:
         if plan.resource.refuse:
             plan.resource.refuse(connection)
         query = ordered(plan.select(), plan.order, after).execution_options(yield_per=BATCH)
-        runs = connection.execute(query).partitions(BATCH)
+        found = connection.execute(query)
+        opening.callback(found.close)
+        runs = found.partitions(BATCH)
         first: Sequence[Row[Any]] = next(runs, [])
         held = opening.pop_all()
 

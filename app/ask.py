@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import format_datetime
+from functools import cached_property
 from typing import Any, get_origin
 from urllib.parse import quote, urlencode
 
@@ -73,7 +74,7 @@ class Ask:
     edition: Edition
     format: str
 
-    @property
+    @cached_property
     def canonical(self) -> tuple[tuple[str, str], ...]:
         """The request's parameters in one spelling: by name, defaults left out, lists in order."""
         found = []
@@ -81,10 +82,9 @@ class Ask:
             value = getattr(self.params, name)
             if value in (None, ()) or value == info.default:
                 continue
-            ordered_list = name in ("fields", "sort", "group_by")
-            values = value if ordered_list or not isinstance(value, tuple) else sorted(value, key=str)
+            values = value
             if vocabulary(type(self.params), name) == "speaker":
-                values = tuple(OWN_VOICE if one == NOT_STATED else one for one in value)
+                values = sorted(OWN_VOICE if one == NOT_STATED else one for one in value)
             found.append((name, spell(values)))
         return tuple(found)
 
@@ -98,7 +98,7 @@ class Ask:
         """Give the path of this request with parameters changed; null takes one out."""
         return self.link_to(self.request.scope["path"], {**dict(self.canonical), **changes})
 
-    @property
+    @cached_property
     def etag(self) -> str:
         """A strong tag of release, request, format and version; the body is not looked at."""
         path = self.request.scope["path"]
@@ -120,9 +120,18 @@ class Ask:
     @property
     def is_known(self) -> bool:
         """Whether the client holds this answer already. Its tag is asked, not its date: two releases may share one."""
+        return self.etag in self.held
+
+    @property
+    def takes_none(self) -> bool:
+        """Whether the client wants no answer at all, if there is one."""
+        return "*" in self.held
+
+    @cached_property
+    def held(self) -> tuple[str, ...]:
+        """Tags of the answers that the client holds."""
         tags = self.request.headers.get("if-none-match", "")
-        held = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
-        return "*" in held or self.etag in held
+        return tuple(tag.strip().removeprefix("W/") for tag in tags.split(","))
 
 
 def spell(value: Any) -> str:

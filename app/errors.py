@@ -180,7 +180,7 @@ class BadDatabase(DataError):
 
 
 class PublishBusy(DataError):
-    code, problem, title = "KHG205", "publish-busy", "Another process is publishing"
+    code, problem, title = "KHG205", "publish-busy", "Another process is publishing or migrating"
     repair = "Wait until it ends and run the command again."
 
 
@@ -188,9 +188,6 @@ class ServerError(KhorgosError):
     """The service cannot answer now."""
 
     status = 503
-
-    def __init__(self, detail: str, **more: Any):
-        super().__init__(detail, **{"headers": {"Retry-After": "2"}, **more})
 
 
 class Internal(ServerError):
@@ -276,9 +273,13 @@ def respond(request: Request, error: KhorgosError) -> Response:
         **error.more,
     }
     headers = {"Cache-Control": "no-store", **error.headers}
+    if error.status == ServerError.status:
+        headers.setdefault("Retry-After", RETRY_AFTER)
     return Response(orjson.dumps(body), error.status, headers, PROBLEM_JSON)
 
 
+RETRY_AFTER = "2"
+"""Seconds after which what is 503 may be asked again."""
 SHORT = 60
 """Length up to which a wrong value is repeated in a message."""
 
@@ -342,12 +343,11 @@ def method_not_allowed() -> MethodNotAllowed:
 def failed(request: Request, error: Exception) -> Response:
     """Answer a failure nobody foresaw, without a word of its inside."""
     log.exception("unforeseen failure", exc_info=error)
-    return respond(request, Internal("the request failed for a reason that is not the request's", headers={}))
+    return respond(request, Internal("the request failed for a reason that is not the request's"))
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of an application as a problem."""
+    """Answer every foreseen error of an application as a problem; the guard answers the others."""
     app.add_exception_handler(KhorgosError, respond)  # type: ignore[arg-type]  # Starlette types the handler too widely
     app.add_exception_handler(RequestValidationError, invalid)  # type: ignore[arg-type]  # the same
     app.add_exception_handler(HTTPException, not_routed)  # type: ignore[arg-type]  # the same
-    app.add_exception_handler(Exception, failed)

@@ -10,7 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import Fault, KhorgosError, OverLimit, Unreadable, UrlTooLong, method_not_allowed, respond
+from app.errors import (
+    Fault,
+    KhorgosError,
+    OverLimit,
+    Unreadable,
+    UrlTooLong,
+    failed,
+    method_not_allowed,
+    respond,
+)
 from app.settings import Settings
 
 READS = ("GET", "HEAD")
@@ -52,7 +61,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         started, is_head = time.perf_counter(), scope["method"] == "HEAD"
-        status = 500
+        status: int | None = None
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -65,6 +74,10 @@ class Guard:
 
         try:
             await self.pass_on(scope, receive, sending)
+        except Exception as error:
+            if status is not None:
+                raise
+            await failed(Request(scope), error)(scope, receive, sending)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             self.metrics.requests.labels(route, status).inc()

@@ -17,6 +17,8 @@ from app import codes
 from app.periods import ACCEPTED, parse_period
 
 T = TypeVar("T")
+LIST_MAX = 200
+TEXT_MAX = 200
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{1,9})?", re.ASCII)
 
@@ -38,6 +40,10 @@ def split(value: Any) -> Any:
     items = [part for item in given for part in (item.split(",") if isinstance(item, str) else [item])]
     if any(isinstance(item, str) and not item.strip() for item in items):
         raise PydanticCustomError("blank", "a value of the list is blank")
+    if len(items) > LIST_MAX:
+        raise PydanticCustomError(
+            "over_limit", "it has {count} values, at most {most} are read", {"count": len(items), "most": LIST_MAX}
+        )
     return list(dict.fromkeys(items))
 
 
@@ -92,9 +98,6 @@ class Name:
 class NotListed:
     """Marks a parameter that shapes the answer and narrows no rows."""
 
-
-LIST_MAX = 200
-TEXT_MAX = 200
 
 DIGITS = canonical(INTEGER, "a whole number")
 

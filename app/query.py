@@ -20,6 +20,10 @@ from app.releases import Edition
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 NEAR = 5
 """Existing values that an empty answer suggests."""
+IN_ORDER = frozenset({"fields", "sort", "group_by"})
+"""List parameters whose order says something; the values of the others are put in one order."""
+OPEN_WORDS = {"stated_by": OWN_VOICE, "period": NOT_STATED, "classification": NOT_STATED}
+"""How parameters ask for what a source leaves open."""
 LOOKED_AT = 2000
 """Distinct values among which it looks for them."""
 
@@ -186,7 +190,7 @@ class Resource:
 
 
 def bind(params: BaseModel, names: Names) -> BaseModel:
-    """Look up every name that a request holds. Raises UnknownName with all that are unknown."""
+    """Look up every name that a request holds, and put lists in order. Raises UnknownName with all that are unknown."""
     found: dict[str, Any] = {}
     faults: list[Fault] = []
     for parameter in type(params).model_fields:
@@ -204,6 +208,9 @@ def bind(params: BaseModel, names: Names) -> BaseModel:
             faults += error.faults
     if faults:
         raise UnknownName.of(*faults)
+    for parameter, value in params:
+        if isinstance(value, tuple) and parameter not in IN_ORDER:
+            found[parameter] = tuple(sorted(found.get(parameter, value), key=str))
     return params.model_copy(update=found)
 
 
@@ -212,7 +219,7 @@ def clauses_of(params: BaseModel, edition: Edition) -> tuple[Clause, ...]:
     found = []
     for parameter in narrowing(type(params)):
         value = getattr(params, parameter)
-        if value in (None, (), False):
+        if value is None or value is False or value == ():
             continue
         for mark in type(params).model_fields[parameter].metadata:
             if isinstance(mark, Where):
@@ -334,7 +341,8 @@ def near_values(
         for run in runs:
             for (value,) in connection.execute(run):
                 found.update(value if isinstance(value, tuple) else (value,))
-    return sorted((spoken(value) for value in found), key=lambda value: (distance(asked, value), str(value)))[:NEAR]
+    askable = {spoken(clause.parameter, value) for value in found} - {None}
+    return sorted(askable, key=lambda value: (distance(asked, value), str(value)))[:NEAR]
 
 
 def neighbours(query: Select[Any], column: Any, asked: float) -> list[Select[Any]]:
@@ -343,9 +351,9 @@ def neighbours(query: Select[Any], column: Any, asked: float) -> list[Select[Any
     return [below, query.where(column > asked).order_by(column).limit(NEAR)]
 
 
-def spoken(value: Any) -> Any:
-    """Give a value as it can be asked for."""
-    return OWN_VOICE if value == NOT_STATED else value
+def spoken(parameter: str, value: Any) -> Any:
+    """Give a value as it can be asked for; what is not stated has a word for some parameters only."""
+    return OPEN_WORDS.get(parameter) if value == NOT_STATED else value
 
 
 def distance(asked: Any, value: Any) -> float:

@@ -47,6 +47,7 @@ COMMON = {
     "period_end": "last day",
     "year": "calendar year, where the source names one",
     "share_percent": "0 to 100",
+    "share_upper": "greatest share that digits and qualifier allow",
     "net_weight_kg": "kilograms",
     "field": "column that the words prove",
     "section": "heading it stands under; null = before the first",

@@ -94,6 +94,9 @@ EXAMPLES: dict[str, Row] = {
         "flow": "export",
         "within": "WLD",
         "share_percent": 15.5,
+        "qualifier": "exact",
+        "share_lower": 15.45,
+        "share_upper": 15.55,
         "rank": 2,
         "frequency": "A",
         "year_inferred": None,
@@ -135,9 +138,20 @@ EXAMPLES: dict[str, Row] = {
         "country": None,
         "summary": None,
         "aliases": (),
+        "inferred": ("kind",),
+        "note": "So its name reads.",
     },
     "experts": VERSION
-    | {"slug": "speaker", "name": "Speaker", "title": None, "organization": None, "country": None, "role": "expert"},
+    | {
+        "slug": "speaker",
+        "name": "Speaker",
+        "title": None,
+        "organization": None,
+        "country": None,
+        "role": "expert",
+        "inferred": ("role",),
+        "note": "So his title reads.",
+    },
     "topics": VERSION | {"slug": "topic", "name": "Topic", "summary": None},
     "quotes": VERSION
     | FRAGMENT
@@ -205,6 +219,7 @@ INFERRED_NAMED = [{"inferred": ("note",)}, {"method": "inferred", "note": "So it
 INFERRED_NOTED = [{"method": "inferred", "inferred": ("year",)}]
 PERIOD_WHOLE = [{"period_end": None}]
 PERIOD_ORDER = [{"period_end": date(2023, 12, 31)}]
+OPEN = {"share_lower": None, "share_upper": None}
 ONE_YEAR = [{"year_inferred": 2024}]
 
 BREAKS: dict[str, list[Row]] = {
@@ -235,9 +250,15 @@ BREAKS: dict[str, list[Row]] = {
     "ck_trade_shares_period_order": PERIOD_ORDER,
     "ck_trade_shares_year": YEARS,
     "ck_trade_shares_one_year": ONE_YEAR,
-    "ck_trade_shares_share_percent": [{"share_percent": -0.1}, {"share_percent": 100.1}],
+    "ck_trade_shares_share_percent": [OPEN | {"share_percent": -0.1}, OPEN | {"share_percent": 100.1}],
+    "ck_trade_shares_share_interval": [
+        {"share_lower": 15.6, "share_upper": 16.0},
+        {"share_upper": 15.4, "share_lower": 15.0},
+    ],
     "ck_trade_shares_rank": [{"rank": 0}],
     "ck_trade_shares_share_or_rank": [{"share_percent": None, "rank": None}],
+    "ck_organizations_inferred_noted": [{"note": None}],
+    "ck_experts_inferred_noted": [{"note": None}],
     "ck_projects_inferred_named": INFERRED_NAMED,
     "ck_projects_inferred_noted": INFERRED_NOTED,
     "ck_quotes_span": [{"start": -1, "end": 3}, {"end": 15}],

@@ -526,7 +526,7 @@ def test_index_gives_each_path_a_line(client: TestClient) -> None:
 
 
 def test_every_error_is_described(client: TestClient) -> None:
-    listed = {row["code"]: row for row in body(client, "/v1/problems")}
+    listed = {row["code"]: row for row in body(client, "/v1/problems")["data"]}
     assert set(listed) == {error.code for error in leaves()}
     assert all(row["title"] and row["repair"] for row in listed.values())
 

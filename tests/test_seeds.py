@@ -91,7 +91,14 @@ def test_a_second_article_adds_its_own_rows(private_seeded: Database, tiny: Path
             "trade_flows/KAZ.CHN.export.TOTAL.-.Q.2025-Q1.tiny.-/flow/0",
             "trade_flows/KAZ.CHN.export.TOTAL.-.Q.2025-Q1.tiny.-/value_usd/0",
         ],
-        "search_entries": ["experts/ada", "quotes/q-ada", "sources/tiny", "topics/apples", "topics/pears"],
+        "search_entries": [
+            "experts/ada",
+            "figures/tiny-exports",
+            "quotes/q-ada",
+            "sources/tiny",
+            "topics/apples",
+            "topics/pears",
+        ],
     }
 
 
@@ -124,7 +131,7 @@ def test_months_of_an_unknown_year_are_kept_as_words(private_seeded: Database, t
     (number,) = seed(private_seeded, tiny)
     columns = (TradeShare.period, TradeShare.frequency, TradeShare.year, TradeShare.period_start)
     found = [value(private_seeded, column, number, TradeShare.slug == "tiny-share") for column in columns]
-    assert found == ["--01/--04", None, None, None]
+    assert found == ["--01/--04", "YTD", None, None]
 
 
 def test_a_flow_without_a_period_has_the_sentinel(seeded: Database) -> None:

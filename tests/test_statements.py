@@ -29,6 +29,7 @@ STATEMENTS = {
     "/v1/events/{slug}": 2,
     "/v1/topics/{slug}": 1,
     "/v1/releases/{id}": 1,
+    "/v1/groups/{slug}": 1,
     "/v1/countries/{code}": 2,  # the record; its groups
     "/v1/experts/{slug}": 3,  # the record; its words; the quotes
     "/v1/indicators/{slug}": 4,  # the record; its words; the observations; their words
@@ -38,7 +39,7 @@ STATEMENTS = {
     "/v1/problems": 0,
     "/v1/problems/{name}": 0,
     "/healthz": 0,
-    "/readyz": 1,
+    "/readyz": 3,  # the version of the schema, two; which release is current
 }
 """Statements of each path that is no plain list; a plain list is one, and one more for the words of its rows."""
 
@@ -135,9 +136,7 @@ def test_a_record_or_computed_table_takes_few(counting: Counted, path: str) -> N
 @pytest.mark.parametrize("path", [path for path in OPERATIONS if path.startswith("/v1/") and "problems" not in path])
 def test_an_answer_that_is_known_takes_none(counting: Counted, path: str) -> None:
     tag = counting.client.get(URLS[path]).headers["etag"]
-    allowed = ["SELECT DISTINCT"] if path == "/v1/trade/totals" else []
-    taken = [" ".join(statement.split()[:2]) for statement in counting.get(URLS[path], 304, **{"If-None-Match": tag})]
-    assert taken in ([], allowed)
+    assert counting.get(URLS[path], 304, **{"If-None-Match": tag}) == []
 
 
 def test_the_release_is_looked_up_by_one_short_statement(seeded: Database) -> None:

@@ -45,7 +45,7 @@ class CheckedFigure(BaseModel):
     exact: str
 
 
-class CheckRow(BaseModel):
+class CheckRow(Row):
     """One check with its figures and what it finds."""
 
     slug: str

@@ -19,7 +19,7 @@ from app.evidence import EvidenceItem, evidence_of
 from app.flows import FLOW_ID, FLOWS, Product, unless_open
 from app.models import TradeFlow
 from app.params import Name, NotListed, TableParams, Text, Year
-from app.query import Clause, select_rows, why_empty
+from app.query import Clause, Row, select_rows, why_empty
 
 router = APIRouter(prefix="/v1/trade", tags=["Trade"])
 
@@ -81,7 +81,7 @@ class Gap(BaseModel):
     valuation_note: str
 
 
-class CompareRow(BaseModel):
+class CompareRow(Row):
     """Statements of one trade in one period, seen from the reporter; parts that have no mirror stand alone."""
 
     reporter: str

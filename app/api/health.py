@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app import schema
 from app.ask import Service, take_no_parameters
-from app.envelope import problems
+from app.envelope import OTHER, problems
 
 router = APIRouter(tags=["Health"], dependencies=[Depends(take_no_parameters)])
 
@@ -27,7 +27,7 @@ class Ready(BaseModel):
     release: int
 
 
-@router.get("/healthz", operation_id="get_health", response_model=Alive, responses=problems(422))
+@router.get("/healthz", operation_id="get_health", response_model=Alive, responses=OTHER | problems(422))
 async def get_health() -> Response:
     """Tell that the process lives; the database is not asked."""
     return Response(
@@ -35,7 +35,7 @@ async def get_health() -> Response:
     )
 
 
-@router.get("/readyz", operation_id="get_readiness", response_model=Ready, responses=problems(422, 503))
+@router.get("/readyz", operation_id="get_readiness", response_model=Ready, responses=OTHER | problems(422, 503))
 def get_readiness(request: Request) -> Response:
     """Tell that the database answers and which release is current."""
     service: Service = request.app.state.service

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app import __version__
 from app.ask import take_no_parameters
-from app.envelope import problems
+from app.envelope import OTHER, problems
 from app.errors import Fault, NoSuchRecord, leaves, nearest
 
 router = APIRouter(prefix="/v1", tags=["Index"], dependencies=[Depends(take_no_parameters)])
@@ -77,7 +77,7 @@ def operations(app: FastAPI) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("", operation_id="get_index", response_model=Index, responses=problems(422))
+@router.get("", operation_id="get_index", response_model=Index, responses=OTHER | problems(422))
 def get_index(request: Request) -> Response:
     """List what there is to ask for, with a line and the parameters of each path."""
     root = request.scope.get("root_path", "")
@@ -91,13 +91,15 @@ def get_index(request: Request) -> Response:
     return Response(orjson.dumps(body), media_type="application/json")
 
 
-@router.get("/problems", operation_id="list_problems", response_model=Problems, responses=problems(422))
+@router.get("/problems", operation_id="list_problems", response_model=Problems, responses=OTHER | problems(422))
 def list_problems() -> Response:
     """List every error, with its stable code and its repair."""
     return Response(orjson.dumps({"data": list(known_problems().values())}), media_type="application/json")
 
 
-@router.get("/problems/{name}", operation_id="get_problem", response_model=ProblemKind, responses=problems(404, 422))
+@router.get(
+    "/problems/{name}", operation_id="get_problem", response_model=ProblemKind, responses=OTHER | problems(404, 422)
+)
 def get_problem(name: Annotated[str, Path(examples=["unknown-parameter"])]) -> Response:
     """Get what an error means; the `type` of every error leads here."""
     known = known_problems()

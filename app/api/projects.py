@@ -138,7 +138,7 @@ class StatedPortfolio(BaseModel):
     source: str
 
 
-class SummaryRow(BaseModel):
+class SummaryRow(Row):
     """One status: what portfolios state of it, and which projects are named; never added to each other."""
 
     status: codes.ProjectStatus

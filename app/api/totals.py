@@ -109,8 +109,8 @@ class TotalRow(Row):
 def sums(ask: Ask, resource: Resource, clauses: tuple[Clause, ...]) -> tuple[Resource, tuple[Clause, ...]]:
     """Sum the flows that the filters leave, by the dimensions asked and all that must stay apart."""
     params: Any = ask.params
-    refuse_unknown_base(params)
-    sides_apart = {Dimension.REPORTER, Dimension.PARTNER} & set(params.group_by)
+    refuse_unknown_base(params, ask.link(share=None))
+    sides_apart = {Dimension.REPORTER, Dimension.PARTNER} & set(params.group_by) - {params.share}
     refuse = None if sides_apart else partial(refuse_mirrors, ask, resource, clauses)
     apart = kept_apart(params.group_by, ask.edition.names.aggregates)
     flow = TradeFlow
@@ -188,14 +188,15 @@ def growth(params: TotalsParams, summed: Any, keys: list[Any]) -> Any:
     return case((year == summed.c.year - literal(1), change), else_=cast(null(), Float))
 
 
-def refuse_unknown_base(params: TotalsParams) -> None:
-    """Refuse a share or growth of something the sums are not by. Raises Contradiction."""
+def refuse_unknown_base(params: TotalsParams, without_share: str) -> None:
+    """Refuse a share or growth of what the sums are not by or cannot be of. Raises Contradiction, WouldDoubleCount."""
     if params.share is not None and params.share not in params.group_by:
         message = f"share is {params.share}, which group_by does not have"
         raise Contradiction.of(Fault("share", params.share, message, tuple(map(str, params.group_by))))
     if params.share in MIXED:
         message = f"a share by {params.share} would add what is never added: a total and its parts, or two sources"
-        raise WouldDoubleCount.of(Fault("share", params.share, message, tuple(map(str, ADDED))))
+        fault = Fault("share", params.share, message, tuple(map(str, ADDED)))
+        raise WouldDoubleCount.of(fault, corrected=without_share)
     if params.growth and Dimension.YEAR not in params.group_by:
         raise Contradiction.of(Fault("growth", "true", "growth needs year in group_by", ("year",)))
 
@@ -222,7 +223,9 @@ def refuse_mirrors(ask: Ask, resource: Resource, clauses: tuple[Clause, ...], co
     if twice:
         pairs = ", ".join(f"{a} with {b}" for a, b in twice)
         message = f"the total trade of {pairs} is there from both sides: a sum would count it twice"
-        corrected = ask.link(group_by=(*ask.params.group_by, Dimension.REPORTER))  # type: ignore[attr-defined]  # TotalsParams
+        params: Any = ask.params
+        mended = {"share": None} if params.share else {"group_by": (*params.group_by, Dimension.REPORTER)}
+        corrected = ask.link(**mended)
         raise WouldDoubleCount.of(Fault("group_by", None, message, did_you_mean="reporter"), corrected=corrected)
 
 
