@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import orjson
 from pydantic import BaseModel
-from sqlalchemy import Connection, Row, Select
+from sqlalchemy import BigInteger, Connection, Row, Select
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -381,8 +381,11 @@ def typed(value: Any, key: Order) -> Any:
         return expected.fromisoformat(value)
     if expected is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if type(value) is not expected or (expected is int and not -(2**63) <= value < 2**63):
+    if type(value) is not expected:
         raise TypeError
+    bits = 63 if isinstance(key.column.type, BigInteger) else 31
+    if expected is int and not -(2**bits) <= value < 2**bits:
+        raise ValueError
     if expected is str and b"\0" in value.encode():
         raise ValueError
     return value

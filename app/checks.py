@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import ColumnElement, Connection, select
+
 from app.codes import CheckKind, Direction, Verdict
+from app.models import Check, Figure
+from app.names import visible
 
 UNCHANGED = Decimal(5)
 """Change in percent up to which `nearly unchanged` holds."""
@@ -41,8 +45,7 @@ def is_above(low: Decimal | None, high: Decimal | None) -> bool:
 
 def amount_of(figure: Mapping[str, Any]) -> Amount:
     """Give a figure as an interval."""
-    lower, upper = (None if figure[end] is None else Decimal(str(figure[end])) for end in ("lower", "upper"))
-    return Amount(Decimal(str(figure["value"])), lower, upper)
+    return Amount(Decimal(str(figure["value"])), exactly(figure["lower"]), exactly(figure["upper"]))
 
 
 def add(parts: Sequence[Amount]) -> Amount:
@@ -138,6 +141,39 @@ CHECKS: Mapping[CheckKind, Callable[[Sequence[Amount], Amount, Direction | None]
     CheckKind.PERIOD: check_period,
     CheckKind.PARTS: check_parts,
 }
+
+
+CHECK = ("slug", "title", "kind", "figures", "expected", "direction", "source", "note")
+FIGURE = ("id", "as_stated", "value", "unit", "lower", "upper", "stated_by", "exact")
+
+
+def findings(connection: Connection, release: int, *narrowed: ColumnElement[bool]) -> list[dict[str, Any]]:
+    """Give the checks of a release with their figures, operands first, and what each comes to."""
+    query = select(*(getattr(Check, name) for name in CHECK)).where(visible(Check, release), *narrowed)
+    checks = [
+        dict(zip(CHECK, row, strict=True)) for row in connection.execute(query.order_by(Check.source, Check.slug))
+    ]
+    ids = {name for check in checks for name in (*check["figures"], check["expected"]) if name}
+    found = select(*(getattr(Figure, name) for name in FIGURE)).where(Figure.id.in_(ids), visible(Figure, release))
+    figures = {row[0]: dict(zip(FIGURE, row, strict=True)) for row in connection.execute(found)}
+    return [{**check, **compute(check, figures), "figures": used(check, figures)} for check in checks]
+
+
+def used(check: Mapping[str, Any], figures: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Give the figures that a check reads, each with its role."""
+    roles = [(name, "operand") for name in check["figures"]]
+    if check["expected"]:
+        roles.append((check["expected"], "expected"))
+    numbers = ("value", "lower", "upper")
+    return [
+        {**figures[name], "role": role, **{one: plain(exactly(figures[name][one])) for one in numbers}}
+        for name, role in roles
+    ]
+
+
+def exactly(value: float | None) -> Decimal | None:
+    """Give a stored number as the decimal it prints as."""
+    return None if value is None else Decimal(str(value))
 
 
 def compute(check: Mapping[str, Any], figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

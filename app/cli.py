@@ -9,13 +9,12 @@ import uvicorn
 from sqlalchemy import select
 
 from app import __version__, schema
-from app.checks import compute
+from app.checks import findings
 from app.codes import Verdict
 from app.db import Database
 from app.errors import KhorgosError
 from app.ingest.seeds import seed as publish_seeds
-from app.models import Check, Figure, Release
-from app.names import visible
+from app.models import Release
 from app.releases import Releases
 from app.settings import Settings
 from app.verify import verify as prove
@@ -37,9 +36,14 @@ def prepare(directory: Path | None = None) -> None:
     """Bring schema and seeds up to date."""
     opened = database()
     schema.upgrade(opened)
+    publish_folder(opened, directory)
+    opened.close()
+
+
+def publish_folder(opened: Database, directory: Path | None) -> None:
+    """Publish seeds and say what came of it."""
     numbers = publish_seeds(opened, directory or schema.folder("seeds"))
     print(f"published release {', '.join(map(str, numbers))}" if numbers else "seeds: nothing changed")
-    opened.close()
 
 
 @cli.command()
@@ -92,23 +96,18 @@ def seed(directory: Directory = None) -> None:
     """Publish the seed folders that changed."""
     opened = database()
     schema.require_head(opened)
-    numbers = publish_seeds(opened, directory or schema.folder("seeds"))
-    print(f"published release {', '.join(map(str, numbers))}" if numbers else "nothing changed")
+    publish_folder(opened, directory)
 
 
 @cli.command()
 def check() -> None:
     """Print the arithmetic of the published figures, conflicts marked."""
     opened = database()
-    release = Releases(opened, 0).newest()
     with opened.read() as connection:
-        rows = connection.execute(select(*Figure.__table__.c).where(visible(Figure, release)))
-        figures = {row.id: dict(row._mapping) for row in rows}
-        checks = connection.execute(select(*Check.__table__.c).where(visible(Check, release)).order_by(Check.slug))
-        for row in checks:
-            found = compute(dict(row._mapping), figures)
+        for found in findings(connection, Releases(opened, 0).newest()):
             mark = "!" if found["verdict"] == Verdict.CONFLICTS else " "
-            print(f"{mark} {found['verdict']:22} {row.title}: {found['actual']} against {found['expected']}")
+            against = found["direction"] if found["expected"] is None else found["expected"]
+            print(f"{mark} {found['verdict']:22} {found['title']}: {found['actual']} against {against}")
 
 
 @cli.command()

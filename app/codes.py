@@ -39,13 +39,6 @@ class Flow(Code):
     EXPORT_INWARD = "export_inward_processing", "Exports after inward processing, a part of exports", "XIP"
     EXPORT_OUTWARD = "export_outward_processing", "Exports for outward processing, a part of exports", "XOP"
 
-    @property
-    def whole(self) -> "Flow":
-        """The flow that this one is a part of, itself where it is none's (total apart)."""
-        if self is Flow.TOTAL:
-            return self
-        return Flow.EXPORT if self.value.endswith("export") or self.value.startswith("export") else Flow.IMPORT
-
 
 class Frequency(Code):
     """How long a period is (SDMX CL_FREQ; YTD is our own, for January to some month)."""

@@ -59,13 +59,6 @@ class Vocabulary:
         self.labels[code] = label
         self.add((code,), (code, label, *spellings))
 
-    def resolve(self, parameter: str, word: str) -> tuple[str, ...]:
-        """Give the codes a word stands for. Raises UnknownName."""
-        found = self.meanings.get(fold(word))
-        if found is None:
-            raise UnknownName.of(self.fault(parameter, word))
-        return found
-
     def fault(self, parameter: str, word: str) -> Fault:
         """Say that a word is not known, what is like it, and what there is."""
         like = nearest(fold(word), self.meanings)

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"app", "codes", "errors", "settings"},
     {"db", "formats", "models", "periods"},
-    {"checks", "names", "params", "schema", "search"},
-    {"evidence", "ingest", "releases", "verify"},
+    {"names", "params", "schema", "search"},
+    {"checks", "evidence", "ingest", "releases", "verify"},
     {"query"},
     {"ask"},
     {"answer"},
@@ -30,6 +30,7 @@ KNOWS = {
     "sqlalchemy": {
         *(
             "models",
+            "checks",
             "db",
             "names",
             "search",
