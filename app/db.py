@@ -1,6 +1,7 @@
 """Engines, read-only connections, deadlines and the publishing lock: the one file that knows the dialect."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ class Database:
         self.settings = settings
         self.url = read_url(settings.database_url)
         self._readers: dict[float, Engine] = {}
+        self._lock = threading.Lock()
 
     @property
     def is_sqlite(self) -> bool:
@@ -49,10 +51,11 @@ class Database:
 
     def reader(self, timeout: float) -> Engine:
         """The read-only engine whose statements end after `timeout` seconds."""
-        if timeout not in self._readers:
-            build = sqlite_reader if self.is_sqlite else postgres_reader
-            self._readers[timeout] = build(self.url, timeout, self.settings)
-        return self._readers[timeout]
+        with self._lock:
+            if timeout not in self._readers:
+                build = sqlite_reader if self.is_sqlite else postgres_reader
+                self._readers[timeout] = build(self.url, timeout, self.settings)
+            return self._readers[timeout]
 
     @contextmanager
     def read(self, timeout: float | None = None) -> Iterator[Connection]:
@@ -127,7 +130,7 @@ def sqlite_reader(url: URL, timeout: float, settings: Settings) -> Engine:
 def postgres_reader(url: URL, timeout: float, settings: Settings) -> Engine:
     """Make an engine whose sessions are read-only, see one snapshot and end what runs too long."""
     options = (
-        f"-c statement_timeout={int(timeout * 1000)} -c default_transaction_read_only=on "
+        f"-c statement_timeout={max(1, int(timeout * 1000))} -c default_transaction_read_only=on "
         "-c default_transaction_isolation=repeatable\\ read -c lock_timeout=1000 -c timezone=UTC"
     )
     return create_engine(

@@ -46,7 +46,7 @@ WORDED: Mapping[type[Any], tuple[str, tuple[str, ...]]] = {
     Programme: ("name", ("summary", "aliases")),
     Project: ("name", ("summary", "aliases", "note")),
     ProjectPortfolio: ("name", ("note",)),
-    Quote: ("expert", ("text",)),
+    Quote: ("expert", ("text", "exact")),
     Risk: ("theme", ("summary",)),
     Source: ("title", ("publisher", "note")),
     Topic: ("name", ("summary",)),
@@ -64,7 +64,8 @@ def entry(model: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:
     """Give the search entry of a published record."""
     title_field, fields = WORDED[model]
     found = [record[name] for name in fields if record[name]]
-    body = "\n".join(value if isinstance(value, str) else "; ".join(value) for value in found)
+    texts = dict.fromkeys(value if isinstance(value, str) else "; ".join(value) for value in found)
+    body = "\n".join(texts)  # a direct quote is its own fragment, and stands once
     title = record[title_field]
     return {
         "record": model.__tablename__,
