@@ -477,7 +477,8 @@ QUOTE_FILTERS = some.fixed_dictionaries(
 
 def says(row: Row, asked: str) -> bool:
     """Whether a quote has every word asked; a hyphen joins two words in a row."""
-    text = f" {' '.join(words(row['expert'] + ' ' + row['text']))} "
+    said = dict.fromkeys((row["expert"], row["text"], row["exact"]))
+    text = f" {' '.join(words(' '.join(said)))} "
     return all(f" {' '.join(words(one))} " in text for one in asked.split())
 
 
