@@ -24,7 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.ask import Ask, asked, broken_cursor, cursor_state
 from app.db import BATCH
-from app.errors import Fault, InvalidValue, NoSuchRecord, QueryTimeout, nearest
+from app.errors import Fault, NoSuchRecord, QueryTimeout, nearest
 from app.evidence import evidence_of
 from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS
 from app.formats.base import Format
@@ -38,6 +38,7 @@ from app.query import (
     count_rows,
     order_of,
     ordered,
+    refuse_unknown_fields,
     select_rows,
     why_empty,
 )
@@ -77,10 +78,7 @@ def answer_rows(
     """Answer a short table that is computed, whole; `make` gives its rows and more of `meta`."""
     ask = asked(request, params)
     names = tuple(row.model_fields)
-    wrong = [name for name in params.fields if name not in names]
-    if wrong:
-        faults = [Fault("fields", w, f"there is no field {w[:60]!r} here", names, nearest(w, names)) for w in wrong]
-        raise InvalidValue.of(*faults)
+    refuse_unknown_fields(params.fields, names)
     if ask.is_known:
         return unchanged(ask)
     with ask.service.place(ask.service.queries), ask.service.database.read() as connection:

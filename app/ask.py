@@ -82,10 +82,9 @@ class Ask:
             value = getattr(self.params, name)
             if value in (None, ()) or value == info.default:
                 continue
-            values = value
             if vocabulary(type(self.params), name) == "speaker":
-                values = sorted(OWN_VOICE if one == NOT_STATED else one for one in value)
-            found.append((name, spell(values)))
+                value = sorted(OWN_VOICE if one == NOT_STATED else one for one in value)
+            found.append((name, spell(value)))
         return tuple(found)
 
     def link_to(self, path: str, query: Mapping[str, Any]) -> str:

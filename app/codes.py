@@ -7,7 +7,6 @@ NOT_STATED = "-"
 """Key column of a trade flow that the source leaves open, `stated_by` in its own voice included; null in answers."""
 TOTAL = "TOTAL"
 """Product code of all commodities together (UN Comtrade)."""
-WORLD = "WLD"
 
 
 class Code(StrEnum):

@@ -1,7 +1,6 @@
 """Names of a release: which country, source, person or topic a word means, and what each is called."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from app.codes import NOT_STATED, CountryKind
 from app.errors import Fault, UnknownName, nearest
+from app.letters import bare
 from app.models import (
     Country,
     CountryGroup,
@@ -33,8 +33,7 @@ def visible(model: Any, release: int) -> ColumnElement[bool]:
 
 def fold(text: str) -> str:
     """Give a name without case, accents, punctuation and a leading article: what two spellings share."""
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    words = re.findall(r"\w+", "".join(char for char in folded if not unicodedata.combining(char)))
+    words = re.findall(r"\w+", bare(text))
     return " ".join(words[1:] if words[:1] == ["the"] and len(words) > 1 else words)
 
 

@@ -20,12 +20,12 @@ from app.releases import Edition
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 NEAR = 5
 """Existing values that an empty answer suggests."""
-IN_ORDER = frozenset({"fields", "sort", "group_by"})
-"""List parameters whose order says something; the values of the others are put in one order."""
-OPEN_WORDS = {"stated_by": OWN_VOICE, "period": NOT_STATED, "classification": NOT_STATED}
-"""How parameters ask for what a source leaves open."""
 LOOKED_AT = 2000
 """Distinct values among which it looks for them."""
+OPEN_WORDS = {"stated_by": OWN_VOICE, "period": NOT_STATED, "classification": NOT_STATED}
+"""How parameters ask for what a source leaves open."""
+IN_ORDER = frozenset({"fields", "sort", "group_by"})
+"""List parameters whose order says something; the values of the others are put in one order."""
 
 
 def without_required(schema: dict[str, Any]) -> None:
@@ -261,15 +261,19 @@ def order_by(column: Any, descending: bool) -> Order:
 def chosen(resource: Resource, names: Sequence[str]) -> tuple[str, ...]:
     """Give the fields asked, or all. Raises InvalidValue."""
     allowed = (*resource.fields, "evidence") if resource.has_evidence else tuple(resource.fields)
-    wrong = [name for name in names if name not in allowed]
-    if wrong:
-        raise InvalidValue.of(
-            *(
-                Fault("fields", name, f"there is no field {name[:60]!r} here", allowed, nearest(name, allowed))
-                for name in wrong
-            )
-        )
+    refuse_unknown_fields(names, allowed)
     return tuple(names) or allowed
+
+
+def refuse_unknown_fields(names: Iterable[str], allowed: tuple[str, ...]) -> None:
+    """Refuse fields that a row does not have. Raises InvalidValue with all of them."""
+    faults = [
+        Fault("fields", name, f"there is no field {name[:60]!r} here", allowed, nearest(name, allowed))
+        for name in names
+        if name not in allowed
+    ]
+    if faults:
+        raise InvalidValue.of(*faults)
 
 
 def select_rows(resource: Resource, clauses: Iterable[Clause], release: int, columns: Sequence[Column]) -> Select[Any]:

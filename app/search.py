@@ -5,7 +5,6 @@ PostgreSQL by tsvector; both hold the folded words as they are, without stemming
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.errors import Fault, InvalidValue
+from app.letters import bare
 from app.models import (
     Check,
     Country,
@@ -56,8 +56,7 @@ WORDED: Mapping[type[Any], tuple[str, tuple[str, ...]]] = {
 
 def words(text: str) -> list[str]:
     """Give the words of a text, without case and accents."""
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return WORD.findall("".join(char for char in folded if not unicodedata.combining(char)))
+    return WORD.findall(bare(text))
 
 
 def entry(model: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:
