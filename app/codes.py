@@ -110,6 +110,7 @@ class SourceKind(Code):
 class CountryKind(Code):
     ECONOMY = "economy", "An economy of ISO 3166-1"
     AGGREGATE = "aggregate", "Several economies that statistics use as one"
+    AREA = "area", "What statistics list beside ISO 3166-1: areas not specified, bunkers, former states"
 
 
 class Qualifier(Code):

@@ -22,6 +22,7 @@ from app.api import (
     health,
     index,
     people,
+    products,
     projects,
     quotes,
     releases,
@@ -40,7 +41,7 @@ STATIC = Path(__file__).parent / "static"
 EXPOSED = ("Link", "ETag", "Last-Modified", "Retry-After", "Content-Disposition")
 ROUTERS = (
     *(trade, totals, compare, projects, quotes, people, events, figures, checks),
-    *(countries, search, releases, index, health),
+    *(countries, products, search, releases, index, health),
 )
 
 

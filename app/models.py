@@ -167,6 +167,9 @@ class Release(Base):
     rows_changed: Mapped[int]  # new versions of known keys
     rows_removed: Mapped[int]  # keys that end with this release
     rows_rejected: Mapped[int]  # rows of the file that were refused
+    options: Mapped[str | None]  # of the import: what was read of the file beside its ordinary rows
+    withdraws: Mapped[int | None]  # release that this one takes back
+    changes: Mapped[str | None]  # JSON: rows added, changed and removed by table; reporters and years of flows
 
 
 class Source(Published, Base):
@@ -264,6 +267,7 @@ class Country(Published, Base):
     iso2: Mapped[str | None]  # ISO 3166-1
     m49: Mapped[str | None]  # UN M49, three digits
     comtrade_code: Mapped[int | None]  # UN Comtrade, not always the M49 number
+    comtrade_also: Mapped[tuple[str, ...]]  # other numbers that UN Comtrade and BACI files have for it
     name: Mapped[str]
     official_name: Mapped[str | None]
     region: Mapped[str | None]  # UN M49 region
@@ -296,19 +300,21 @@ class TradeFlow(Base):
     __tablename__ = "trade_flows"
     key: ClassVar[tuple[str, ...]] = (
         "reporter", "partner", "flow", "product", "classification", "frequency", "period", "source", "stated_by",
+        "breakdown",
     )  # fmt: skip
     __table_args__ = (
         CheckConstraint("superseded_by > release", name="superseded_later"),
         CheckConstraint("length(reporter) = 3 AND length(partner) = 3", name="iso3"),
         *inference(),
         *periods(),
-        *not_blank("product", "classification", "period", "source", "stated_by"),
+        *not_blank("product", "classification", "period", "source", "stated_by", "breakdown"),
         *not_negative("value_usd", "net_weight_kg"),
         CheckConstraint("(period = '-') = (period_start IS NULL)", name="period_dated"),
-        Index("ix_trade_flows_partner_year", "partner", "year"),
-        Index("ix_trade_flows_source_year", "source", "year"),
-        Index("ix_trade_flows_product_year", "product", "year"),
-        Index("ix_trade_flows_reporter_year", "reporter", "year"),
+        # One for each way in; what follows the year is the order of a list, so that a page needs no sort.
+        Index("ix_trade_flows_reporter_year", "reporter", "year", "partner", "flow", "product"),
+        Index("ix_trade_flows_partner_year", "partner", "year", "reporter", "flow", "product"),
+        Index("ix_trade_flows_product_year", "product", "year", "reporter", "partner", "flow"),
+        Index("ix_trade_flows_source_year", "source", "year", "reporter", "partner"),
     )
 
     reporter: Mapped[str] = mapped_column(primary_key=True)  # whose record it is, ISO 3166-1 alpha-3
@@ -322,6 +328,9 @@ class TradeFlow(Base):
     stated_by: Mapped[str] = mapped_column(
         primary_key=True
     )  # expert or organization, or codes.NOT_STATED: the source's own voice
+    breakdown: Mapped[str] = mapped_column(
+        primary_key=True
+    )  # second partner, customs procedure, transport: a part of the whole, or codes.NOT_STATED: the whole
     release: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # first release with this version
     superseded_by: Mapped[int | None]  # first release without it; null = current
     period_start: Mapped[date | None]
@@ -329,11 +338,34 @@ class TradeFlow(Base):
     year: Mapped[int | None]  # calendar year the period lies in
     value_usd: Mapped[int] = mapped_column(BigInteger)  # whole current US dollars
     net_weight_kg: Mapped[float | None]
+    net_weight_estimated: Mapped[bool | None]  # whether the source says the weight is its estimate
     valuation: Mapped[str] = coded(codes.Valuation)
     obs_status: Mapped[str] = coded(codes.ObsStatus)
     method: Mapped[str] = coded(codes.Method)
     inferred: Mapped[tuple[str, ...]]  # fields that are our conclusion
     note: Mapped[str | None]
+
+
+class Product(Published, Base):
+    """A heading of the Harmonized System 2022: chapter, heading or subheading."""
+
+    __tablename__ = "products"
+    key = ("code",)
+    __table_args__ = published(
+        __tablename__,
+        ("code",),
+        *not_blank("code", "description", "section"),
+        CheckConstraint("level IN (0, 2, 4, 6)", name="level"),
+        CheckConstraint("(level = 0) = (parent IS NULL)", name="parent"),
+        Index("ix_products_parent", "parent"),
+    )
+
+    code: Mapped[str] = mapped_column(primary_key=True)  # leading zeros kept; TOTAL is the root
+    level: Mapped[int]  # length of the code; 0 is TOTAL
+    parent: Mapped[str | None]  # code one level up
+    section: Mapped[str | None]  # Roman number of the section
+    section_name: Mapped[str | None]
+    description: Mapped[str]
 
 
 class TradeShare(Published, Base):

@@ -15,6 +15,7 @@ from app.models import (
     CountryGroup,
     Expert,
     Organization,
+    Product,
     Programme,
     Source,
     Topic,
@@ -60,10 +61,25 @@ class Vocabulary:
 
     def fault(self, parameter: str, word: str) -> Fault:
         """Say that a word is not known, what is like it, and what there is."""
-        like = nearest(fold(word), self.meanings)
+        like = self.like(word)
         allowed = tuple(sorted(self.labels)) if len(self.labels) <= FEW else None
         message = f"{parameter} {word[:60]!r} is not a known {self.kind}; {self.where} lists them"
-        return Fault(parameter, word, message, allowed, self.spellings[like] if like else None)
+        return Fault(parameter, word, message, allowed, like)
+
+    def like(self, word: str) -> str | None:
+        """Give the spelling most like a word that is none."""
+        found = nearest(fold(word), self.meanings)
+        return self.spellings[found] if found else None
+
+
+class ProductCodes(Vocabulary):
+    """Codes of the Harmonized System, some of which begin with a zero that spreadsheets lose."""
+
+    def like(self, word: str) -> str | None:
+        """Give the code with its zero again, else the code that is known of what it is part of, else one like it."""
+        digits = word.strip()
+        part_of = (f"0{digits}", digits[:4], digits[:2]) if digits.isdigit() else ()
+        return next((code for code in part_of if code in self.labels), None) or super().like(word)
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,7 @@ class Names:
 
     vocabularies: Mapping[str, Vocabulary]
     aggregates: frozenset[str]
+    """What is no economy: sums of economies, and areas beside them."""
 
     def label(self, vocabulary: str, code: str | None) -> str | None:
         """Give what a code is called."""
@@ -97,11 +114,11 @@ def load_names(connection: Connection, release: int) -> Names:
         return connection.execute(select(*columns).where(visible(model, release)).order_by(columns[0]))
 
     places, aggregates = read_places(rows)
-    return Names({**places, **read_speakers(rows), **read_subjects(rows)}, aggregates)
+    return Names({**places, **read_speakers(rows), **read_subjects(rows), **read_products(rows)}, aggregates)
 
 
 def read_places(rows: Rows) -> tuple[dict[str, Vocabulary], frozenset[str]]:
-    """Read countries, groups and regions, and which countries are aggregates."""
+    """Read countries, groups and regions, and which countries are no economies."""
     country, group = Vocabulary("country or group", "/v1/countries"), Vocabulary("group of countries", "/v1/groups")
     region, subregion = Vocabulary("region", "/v1/countries"), Vocabulary("sub-region", "/v1/countries")
     aggregates = set()
@@ -110,7 +127,7 @@ def read_places(rows: Rows) -> tuple[dict[str, Vocabulary], frozenset[str]]:
     for iso3, kind, name, iso2, m49, official, area, part, aliases in rows(
         table, *columns, table.subregion, table.aliases
     ):
-        if kind == CountryKind.AGGREGATE:
+        if kind != CountryKind.ECONOMY:
             aggregates.add(iso3)
         country.entry(iso3, name, iso2, m49, m49 and m49.lstrip("0"), official, *aliases)
         for book, found in ((region, area), (subregion, part)):
@@ -149,3 +166,18 @@ def read_subjects(rows: Rows) -> dict[str, Vocabulary]:
     for slug, name, aliases in rows(Programme, Programme.slug, Programme.name, Programme.aliases):
         programme.entry(slug, name, *aliases)
     return {"source": source, "topic": topic, "programme": programme}
+
+
+def read_products(rows: Rows) -> dict[str, Vocabulary]:
+    """Read products and the sections they are in; a product goes by its code alone."""
+    product = ProductCodes("product of the Harmonized System", "/v1/products")
+    section = Vocabulary("section of the Harmonized System", "/v1/products")
+    table = Product
+    for code, description, number, name in rows(
+        table, table.code, table.description, table.section, table.section_name
+    ):
+        product.labels[code] = description
+        product.add((code,), (code,))
+        if number and number not in section.labels:
+            section.entry(number, name or number, name)
+    return {"product": product, "section": section}

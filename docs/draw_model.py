@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Date, DateTime, Float, Integer, Table
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Date, DateTime, Float, Integer, Table
 
 from app import models
 from app.ingest.references import NAMED
@@ -24,7 +24,8 @@ COMMON = {
     "name": "what it is called",
     "title": "what it is called; of a person, the office as the source gives it",
     "summary": "our words",
-    "description": "what is measured, and what the source leaves open",
+    "description": "what it is; of a measure, what the source leaves open too",
+    "section_name": "name of the section",
     "note": "what a reader should know, and how anything inferred was concluded",
     "country": "where it belongs",
     "countries": "who takes part",
@@ -60,7 +61,7 @@ COMMON = {
     "text": "the words",
 }
 """What a column's word means wherever models.py has no comment on it."""
-SHORT = {BigInteger: "bigint", Integer: "integer", Float: "number", Date: "date", DateTime: "moment"}
+SHORT = {BigInteger: "bigint", Boolean: "truth", Integer: "integer", Float: "number", Date: "date", DateTime: "moment"}
 BY_TABLE: Mapping[str, Any] = {mapper.class_.__tablename__: mapper.class_ for mapper in Base.registry.mappers}
 MODELS: tuple[Any, ...] = tuple(BY_TABLE[name] for name in Base.metadata.tables)
 """Every model, in the order of models.py."""

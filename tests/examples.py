@@ -24,6 +24,9 @@ EXAMPLES: dict[str, Row] = {
         "rows_changed": 0,
         "rows_removed": 0,
         "rows_rejected": 0,
+        "options": None,
+        "withdraws": None,
+        "changes": None,
     },
     "sources": VERSION
     | {
@@ -60,6 +63,7 @@ EXAMPLES: dict[str, Row] = {
         "iso2": "KZ",
         "m49": "398",
         "comtrade_code": 398,
+        "comtrade_also": (),
         "name": "Kazakhstan",
         "official_name": None,
         "region": "Asia",
@@ -79,10 +83,21 @@ EXAMPLES: dict[str, Row] = {
         "classification": "-",
         "frequency": "A",
         "stated_by": "-",
+        "breakdown": "-",
         "value_usd": 14_890_000_000,
         "net_weight_kg": 1.5,
+        "net_weight_estimated": None,
         "valuation": "unspecified",
         "obs_status": "A",
+    },
+    "products": VERSION
+    | {
+        "code": "2709",
+        "level": 4,
+        "parent": "27",
+        "section": "V",
+        "section_name": "Mineral products",
+        "description": "Crude petroleum",
     },
     "trade_shares": VERSION
     | PERIOD
@@ -215,7 +230,7 @@ EXAMPLES: dict[str, Row] = {
 SPANS = [{"start": -1, "end": 3}]
 FRAGMENTS = [{"exact": ""}, {"exact": "20245"}, {"exact": "x" * 201, "end": 211}]
 YEARS = [{"year": 1899}, {"year": 2101}]
-INFERRED_NAMED = [{"inferred": ("note",)}, {"method": "inferred", "note": "So it reads."}]
+INFERRED_NAMED = [{"inferred": ("note",), "note": "So it reads."}, {"method": "inferred", "note": "So it reads."}]
 INFERRED_NOTED = [{"method": "inferred", "inferred": ("year",)}]
 PERIOD_WHOLE = [{"period_end": None}]
 PERIOD_ORDER = [{"period_end": date(2023, 12, 31)}]
@@ -237,6 +252,8 @@ BREAKS: dict[str, list[Row]] = {
     "ck_countries_m49": [{"m49": "4"}, {"m49": ""}],
     "ck_countries_economy_has_iso2": [{"iso2": None}],
     "ck_country_groups_members": [{"members": ()}],
+    "ck_products_level": [{"level": 3}],
+    "ck_products_parent": [{"parent": None}, {"level": 0}],
     "ck_trade_flows_iso3": [{"reporter": "KZ"}, {"partner": ""}],
     "ck_trade_flows_inferred_named": INFERRED_NAMED,
     "ck_trade_flows_inferred_noted": INFERRED_NOTED,

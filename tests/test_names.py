@@ -12,10 +12,14 @@ from sqlalchemy import func, select
 
 from app.db import Database
 from app.errors import UnknownName
-from app.models import Country, CountryGroup, Expert, Organization, Release, Source, Topic
+from app.models import Country, CountryGroup, Expert, Organization, Product, Release, Source, Topic
 from app.names import Names, fold, load_names, visible
 
-COUNTRIES = yaml.safe_load((SEEDS / "reference" / "countries.yaml").read_text("utf-8"))["countries"]
+COUNTRIES = [
+    record
+    for name in ("countries", "areas")
+    for record in yaml.safe_load((SEEDS / "reference" / f"{name}.yaml").read_text("utf-8"))["countries"]
+]
 GROUPS = yaml.safe_load((SEEDS / "reference" / "groups.yaml").read_text("utf-8"))["country_groups"]
 CASES = (str.upper, str.lower, str.title, str.swapcase, str.casefold)
 
@@ -136,6 +140,14 @@ def test_every_country_answers_to_its_number_without_zeros(names: Names) -> None
         ("W00", "WLD"),
         ("XCA", "XCA"),
         ("no", "NOR"),
+        ("USSR", "SUN"),
+        ("former ussr", "SUN"),
+        ("XK", "XKX"),
+        ("Areas, nes", "XNS"),
+        ("India, excluding Sikkim", "XIN"),
+        ("356", "IND"),
+        ("492", "MCO"),
+        ("EUN", "EUN"),
     ],
 )
 def test_a_country_answers_to_its_usual_names(names: Names, word: str, iso3: str) -> None:
@@ -181,6 +193,42 @@ def test_members_of_groups_are_economies() -> None:
 
 def test_every_economy_of_iso_3166_is_there() -> None:
     assert len([record for record in COUNTRIES if record["kind"] == "economy"]) == 249
+
+
+def test_no_number_of_comtrade_leads_to_two_rows() -> None:
+    found = defaultdict(set)
+    for record in COUNTRIES:
+        for number in (record["comtrade_code"], *map(int, record.get("comtrade_also", ()))):
+            found[number].add(record["iso3"])
+    del found[None]
+    assert {number: codes for number, codes in found.items() if len(codes) > 1} == {}
+
+
+def test_what_is_no_economy_is_kept_from_sums_of_economies(names: Names) -> None:
+    assert names.aggregates == {record["iso3"] for record in COUNTRIES if record["kind"] != "economy"}
+    assert names.aggregates >= {"WLD", "XCA", "EUN", "XNS", "XKX", "SUN"}
+
+
+def test_an_area_has_no_code_that_iso_3166_gives_to_another() -> None:
+    areas = [record for record in COUNTRIES if record["kind"] == "area"]
+    withdrawn = {
+        "ANT",
+        "ATB",
+        "CSK",
+        "DDR",
+        "MID",
+        "NTZ",
+        "PCI",
+        "PCZ",
+        "PUS",
+        "SCG",
+        "SKM",
+        "SUN",
+        "VDR",
+        "WAK",
+        "YMD",
+    }
+    assert {area["iso3"] for area in areas if not area["iso3"].startswith("X")} == {*withdrawn, "YUG"}
 
 
 @pytest.mark.parametrize("field", ["iso3", "iso2", "m49", "comtrade_code", "name"])
@@ -257,6 +305,7 @@ def test_an_error_of_a_large_vocabulary_lists_none_of_it(names: Names) -> None:
         ("organization", Organization, Organization.slug, Organization.name),
         ("source", Source, Source.slug, Source.title),
         ("topic", Topic, Topic.slug, Topic.name),
+        ("product", Product, Product.code, Product.description),
     ],
 )
 def test_every_code_has_its_label(
@@ -282,3 +331,28 @@ def test_a_release_knows_no_name_of_a_later_one(seeded: Database) -> None:
         first = load_names(connection, 1)
     with pytest.raises(UnknownName):
         first.resolve("expert", "expert", ["gulnar-shaimergenova"])
+
+
+def test_a_product_goes_by_its_code_alone(names: Names) -> None:
+    assert names.resolve("product", "code", ["0101", "TOTAL", "total"]) == ("0101", "TOTAL")
+    with pytest.raises(UnknownName):
+        names.resolve("product", "code", ["Animals; live"])
+
+
+@pytest.mark.parametrize(
+    ("word", "suggestion"),
+    [
+        ("101", "0101"),
+        ("1", "01"),
+        ("10121", "010121"),
+        ("852812", "8528"),
+        ("8599", "85"),
+        ("27O9", "2709"),
+        ("totl", "TOTAL"),
+        ("qqqqqq", None),
+    ],
+)
+def test_a_product_there_is_not_is_refused_with_the_one_meant(names: Names, word: str, suggestion: str | None) -> None:
+    with pytest.raises(UnknownName) as refusal:
+        names.resolve("product", "code", [word])
+    assert refusal.value.faults[0].did_you_mean == suggestion

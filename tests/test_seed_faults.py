@@ -273,3 +273,50 @@ def test_an_alias_with_a_bar_is_not_published_again_and_again(private_seeded: Da
     with suppress(SeedInvalid):
         seed(private_seeded, tiny)
         assert seed(private_seeded, tiny) == []
+
+
+CSV_FAULTS = {
+    "unknown-field": ("code,level,parent,descr\n", 1, ["products has no field 'descr'", "'description'"]),
+    "field-twice": ("code,level,level\n", 1, ["field 'level' is given twice"]),
+    "no-header": ("", 1, ["the file holds no header"]),
+    "blank-field": ("code,,level\n", 1, ["products has no field ''"]),
+    "too-few": ("code,level,parent,description\n98,2,TOTAL\n", 2, ["3 cells, the header 4"]),
+    "too-many": ("code,level,parent,description\n98,2,TOTAL,a,b\n", 2, ["5 cells, the header 4"]),
+    "blank-line": ("code,level,parent,description\n\n98,2,TOTAL,a\n", 2, ["0 cells"]),
+    "missing": ("code,level,parent,description\n98,2,TOTAL,\n", 2, ["products.description: Field required"]),
+    "no-number": ("code,level,parent,description\n98,two,TOTAL,a\n", 2, ["products.level", "'two'"]),
+    "fraction": ("code,level,parent,description\n98,2.0,TOTAL,a\n", 2, ["products.level", "'2.0'"]),
+    "huge": (f"code,level,parent,description\n98,{10**18},TOTAL,a\n", 2, ["products.level"]),
+    "control": ("code,level,parent,description\n98,2,TOTAL,a\0b\n", 2, ["products.description", "control"]),
+    "unclosed": ('code,level,parent,description\n98,2,TOTAL,"a\n', 2, ["end of data"]),
+    "after-quote": ('code,level,parent,description\n98,2,TOTAL,"a"b\n', 2, ["expected after"]),
+    "twice": ("code,level,parent,description\n98,2,TOTAL,a\n98,2,TOTAL,a\n", 3, ["products: 98 is given twice"]),
+    "after-long-cell": ('code,level,parent,description\n98,2,TOTAL,"a\n\nb"\n97,2\n', 5, ["2 cells"]),
+    "at-long-cell": ('code,level,parent,description\n98,2,TOTAL,a\n96,x,TOTAL,"a\nb"\n', 3, ["'x'"]),
+    "refused-by-the-database": ("code,level,parent,description\n98,3,TOTAL,a\n", 2, ["products", "level"]),
+}
+"""A table of products in CSV, the line that must be named, and what must be said of it."""
+
+
+@pytest.mark.parametrize(("text", "at", "told"), CSV_FAULTS.values(), ids=CSV_FAULTS)
+def test_a_fault_in_csv_is_told_with_its_file_and_line(
+    private_seeded: Database, tiny: Path, text: str, at: int, told: list[str]
+) -> None:
+    write(tiny / "tiny", text, "products.csv")
+    said = refused(private_seeded, tiny)
+    assert said.startswith(f"tiny/products.csv:{at} ") and [words for words in told if words not in said] == []
+
+
+def test_csv_that_is_not_utf_8_is_told(private_seeded: Database, tiny: Path) -> None:
+    write(tiny / "tiny", b"code\n\xe9\n", "products.csv")
+    assert refused(private_seeded, tiny) == "tiny/products.csv: it is not UTF-8"
+
+
+def test_csv_named_for_no_table_is_told(private_seeded: Database, tiny: Path) -> None:
+    write(tiny / "tiny", "code,level\n98,2\n", "produkts.csv")
+    assert refused(private_seeded, tiny) == "tiny/produkts.csv:1 'produkts' is no table; like it is 'products'"
+
+
+def test_a_folder_of_csv_alone_has_no_source(private_seeded: Database, tmp_path: Path) -> None:
+    write(tmp_path / "bare", "code,level,parent,description\n98,2,TOTAL,a\n", "products.csv")
+    assert refused(private_seeded, tmp_path) == "bare: no source is declared, and without a source there is no row"

@@ -22,6 +22,7 @@ from app.models import (
     Evidence,
     Figure,
     Observation,
+    Programme,
     Release,
     SearchEntry,
     Topic,
@@ -85,7 +86,7 @@ def test_a_second_article_adds_its_own_rows(private_seeded: Database, tiny: Path
         "topics": ["apples", "pears"],
         "experts": ["ada"],
         "quotes": ["q-ada"],
-        "trade_flows": ["KAZ/CHN/export/TOTAL/-/Q/2025-Q1/tiny/-"],
+        "trade_flows": ["KAZ/CHN/export/TOTAL/-/Q/2025-Q1/tiny/-/-"],
         "trade_shares": ["tiny-share"],
         "evidence": [
             "trade_flows/KAZ.CHN.export.TOTAL.-.Q.2025-Q1.tiny.-/flow/0",
@@ -100,6 +101,22 @@ def test_a_second_article_adds_its_own_rows(private_seeded: Database, tiny: Path
             "topics/pears",
         ],
     }
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "byte-order-mark"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
+def test_csv_is_read_as_yaml_is(private_seeded: Database, tiny: Path, mark: str, end: str) -> None:
+    lines = ["slug,name,summary,aliases", 'ring,"Ring, the",Round.,Ring Road;R1', "line,Line,Long.,"]
+    write(tiny / "tiny", mark + end.join(lines) + end, "programmes.csv")
+    (number,) = seed(private_seeded, tiny)
+    table = Programme.__table__
+    with private_seeded.read() as connection:
+        query = select(table.c.slug, table.c.name, table.c.summary, table.c.aliases, table.c.source)
+        found = connection.execute(query.where(table.c.release == number).order_by(table.c.slug)).all()
+    assert [tuple(row) for row in found] == [
+        ("line", "Line", "Long.", (), "tiny"),
+        ("ring", "Ring, the", "Round.", ("Ring Road", "R1"), "tiny"),
+    ]
 
 
 def test_a_folder_of_two_files_is_one_release(private_seeded: Database, tiny: Path) -> None:

@@ -41,6 +41,7 @@ class CountryRow(Row):
     iso2: str | None = Field(description="ISO 3166-1 alpha-2")
     m49: str | None = Field(description="UN M49, three digits")
     comtrade_code: int | None = Field(description="UN Comtrade, not always the M49 number")
+    comtrade_also: list[str] = Field(description="other numbers that UN Comtrade and BACI files have for it")
     name: str
     official_name: str | None
     region: str | None = Field(description="UN M49 region")

@@ -26,6 +26,7 @@ PAGES = {
     "figures": "figures",
     "indicators": "indicators",
     "organizations": "organizations",
+    "products": "products",
     "programmes": "programmes",
     "projects": "projects",
     "project_portfolios": None,

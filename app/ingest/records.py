@@ -35,6 +35,8 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "classification": NOT_STATED,
         "period": None,
         "stated_by": NOT_STATED,
+        "breakdown": NOT_STATED,
+        "net_weight_estimated": None,
         "valuation": Valuation.UNSPECIFIED,
         "obs_status": ObsStatus.NORMAL,
     },

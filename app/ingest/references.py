@@ -23,6 +23,7 @@ NAMED: Mapping[str, tuple[str, ...]] = {
     "organization": ("organizations",),
     "programme": ("programmes",),
     "part_of": ("programmes",),
+    "parent": ("products",),
     "topics": ("topics",),
     "theme": ("topics",),
     "indicator": ("indicators",),

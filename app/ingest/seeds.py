@@ -1,6 +1,6 @@
-"""Seed files: one folder a source, YAML that a person reads and edits; what is wrong is told with file and line."""
+"""Seed files: one folder a source, YAML and CSV that a person reads and edits; faults are told with file and line."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -8,17 +8,23 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.codes import ReleaseKind
+from app.codes import NOT_STATED, ReleaseKind
 from app.db import Database
 from app.errors import SeedInvalid, nearest
+from app.ingest import csv_lines, yaml_lines
 from app.ingest.publish import Dataset, RowRefused, digest, key_of, publish
 from app.ingest.records import OF_FIGURE, RECORDS, TABLES, Unfit, complete
 from app.ingest.references import known_keys, unknown_names
-from app.ingest.yaml_lines import Lined, load
-from app.models import Evidence, Figure, Source
+from app.ingest.yaml_lines import Lined
+from app.models import Evidence, Figure, Source, TradeFlow
 
 FRAGMENT = ("exact", "start", "end")
-SUFFIXES = (".yaml", ".yml")
+LOADERS: Mapping[str, Callable[[Path, str], Lined]] = {
+    ".yaml": yaml_lines.load,
+    ".yml": yaml_lines.load,
+    ".csv": csv_lines.load,
+}
+"""What reads a seed file as its tables, by the file's suffix."""
 
 
 class Words(BaseModel):
@@ -121,7 +127,7 @@ def read_seeds(directory: Path) -> list[Folder]:
 
 def seed_files(folder: Path) -> list[Path]:
     """Give the seed files of a folder in order."""
-    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    return sorted(path for path in folder.iterdir() if path.suffix in LOADERS)
 
 
 def refuse(faults: list[str]) -> None:
@@ -134,7 +140,8 @@ def read_folder(folder: Path) -> Folder:
     """Read the files of one folder; faults are gathered, not raised."""
     files = seed_files(folder)
     found = Folder(Dataset(folder.name, ReleaseKind.SEED, (), digest(path.read_bytes() for path in files)))
-    loaded = [(f"{folder.name}/{path.name}", load(path, f"{folder.name}/{path.name}")) for path in files]
+    names = [f"{folder.name}/{path.name}" for path in files]
+    loaded = [(shown, LOADERS[path.suffix](path, shown)) for shown, path in zip(names, files, strict=True)]
     sources = [one.get("slug") for _, tables in loaded for one in tables.get("sources") or () if isinstance(one, Lined)]
     found.dataset.sources = tuple(str(slug) for slug in sources)
     if not sources:
@@ -250,5 +257,8 @@ def settle_proofs(found: Folder) -> None:
 
 
 def record_key(model: type[Any], record: Mapping[str, Any]) -> str:
-    """Give the text key of a record, as addresses and evidence have it."""
-    return ".".join(str(part).replace("/", "_") for part in key_of(model, record))
+    """Give the text key of a record, as addresses and evidence have it; a flow that is a whole has no breakdown."""
+    key = key_of(model, record)
+    if model is TradeFlow and record["breakdown"] == NOT_STATED:
+        key = key[:-1]
+    return ".".join(str(part).replace("/", "_") for part in key)
