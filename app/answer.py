@@ -26,9 +26,9 @@ from app.ask import Ask, asked, broken_cursor, cursor_state
 from app.db import BATCH
 from app.errors import Fault, NoSuchRecord, QueryTimeout, nearest
 from app.evidence import evidence_of
-from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS
+from app.formats import FLAT_FORMATS, JSON, JSON_MEDIA, TABLE_FORMATS, flat
 from app.formats.base import Format
-from app.params import ListParams, RecordParams, TableParams
+from app.params import ListParams, RecordParams, TableParams, refuse_unknown_fields
 from app.query import (
     Clause,
     Order,
@@ -38,7 +38,6 @@ from app.query import (
     count_rows,
     order_of,
     ordered,
-    refuse_unknown_fields,
     select_rows,
     why_empty,
 )
@@ -58,7 +57,8 @@ def answer(request: Request, params: ListParams, resource: Resource, narrow: Nar
     bound: Any = ask.params
     origin = (resource, clauses_of(bound, ask.edition))
     resource, clauses = narrow(ask, *origin) if narrow else origin
-    plan = Plan(ask, resource, clauses, chosen(resource, bound.fields), order_of(resource, bound.sort), origin)
+    fields = chosen(resource, bound.fields, flat=ask.format in FLAT_FORMATS)
+    plan = Plan(ask, resource, clauses, fields, order_of(resource, bound.sort, clauses), origin)
     after = read_cursor(bound.cursor, plan) if bound.cursor else None
     if ask.is_known:
         return unchanged(ask)
@@ -91,12 +91,6 @@ def answer_rows(
     form = TABLE_FORMATS[ask.format]
     content = form.start(kept) + form.rows(kept, ([flat(one[name]) for name in kept] for one in body))
     return Response(content, headers={**ask.headers, **attachment(row.__name__, form)}, media_type=form.media_type)
-
-
-def flat(value: Any) -> Any:
-    """Give a value that a cell can hold: what is nested as JSON."""
-    nested = isinstance(value, dict) or (isinstance(value, list | tuple) and any(isinstance(v, dict) for v in value))
-    return orjson.dumps(value).decode() if nested else value
 
 
 def answer_one(
@@ -165,7 +159,9 @@ class Plan:
 
     @cached_property
     def identity(self) -> tuple[Any, ...]:
-        """The column of the record's key, where evidence is asked."""
+        """The column of the record's key, where evidence is asked, or of the count of all rows."""
+        if self.resource.counted is not None:
+            return (self.resource.counted,)
         return (self.resource.identity,) if "evidence" in self.fields else ()
 
     def select(self) -> Select[Any]:
@@ -186,7 +182,7 @@ class Plan:
         """Turn selected rows into the values of the fields asked, in their order."""
         getters = [self.getter(name) for name in self.fields]
         evidence: Mapping[str, Any] = {}
-        if self.identity and rows:
+        if self.identity and "evidence" in self.fields and rows:
             keys = [row[-1] for row in rows]
             evidence = evidence_of(connection, self.resource.record, keys, self.ask.edition.number)
         for row in rows:
@@ -232,7 +228,7 @@ def page(connection: Connection, plan: Plan, after: list[Any] | None) -> Respons
         content = form.start(plan.fields) + form.rows(plan.fields, cells(plan, connection, rows))
         headers |= {**plan.ask.headers, **attachment(plan.resource.record, form)}
         return Response(content, headers=headers, media_type=form.media_type)
-    total = len(rows) if after is None and not more else total_of(connection, plan)
+    total = len(rows) if after is None and not more else total_of(connection, plan, rows)
     meta: dict[str, Any] = {"total": total, "limit": limit, "release": plan.ask.edition.number, "warnings": []}
     if not rows and after is None:
         meta["why_empty"] = explain_empty(plan)
@@ -254,9 +250,11 @@ LOOK = 1.0
 """Seconds a look for the reason of an empty list may take, each statement."""
 
 
-def total_of(connection: Connection, plan: Plan) -> int | None:
-    """Count the rows of a list; null where they are many and no count was asked."""
+def total_of(connection: Connection, plan: Plan, rows: Sequence[Sequence[Any]]) -> int | None:
+    """Count the rows of a list, or let them tell; null where they are many and no count was asked."""
     params: Any = plan.ask.params
+    if rows and plan.resource.counted is not None:
+        return int(rows[0][-1])
     limit = None if params.count else plan.ask.service.settings.count_limit
     return count_rows(connection, plan.select(), limit)
 

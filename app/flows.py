@@ -4,12 +4,15 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
-from sqlalchemy import ColumnElement, and_, case, func
+from pydantic_core import PydanticCustomError
+from sqlalchemy import ColumnElement, and_, case, func, or_
 
 from app import codes
+from app.errors import Contradiction, Fault
 from app.evidence import EvidenceItem
 from app.models import TradeFlow
 from app.params import (
+    DIGITS,
     Count,
     Countries,
     Flows,
@@ -21,10 +24,12 @@ from app.params import (
     Periods,
     Sources,
     Speakers,
+    Text,
+    Truth,
     Year,
     Years,
 )
-from app.query import Is, Label, Resource, Row, Where, WhereBy
+from app.query import Is, Label, Made, Resource, Row, Where, WhereBy, WhereOf
 from app.releases import Edition
 
 Product = Annotated[
@@ -37,12 +42,81 @@ FLOW_ID = (
     TradeFlow.reporter + "." + TradeFlow.partner + "." + TradeFlow.flow + "." + TradeFlow.product + "."
     + TradeFlow.classification + "." + TradeFlow.frequency + "." + func.replace(TradeFlow.period, "/", "_") + "."
     + TradeFlow.source + "." + TradeFlow.stated_by
+    + case((TradeFlow.breakdown == codes.NOT_STATED, ""), else_="." + TradeFlow.breakdown)
 )  # fmt: skip
-"""A flow's key in one word; evidence and addresses have it."""
+"""A flow's key in one word, a breakdown last where it is one; evidence and addresses have it."""
 
 
 LEVEL = case((TradeFlow.product == codes.TOTAL, 0), else_=func.length(TradeFlow.product))
 """How fine a product code is: its length, 0 for TOTAL. Codes of one level have no part in one another."""
+
+
+LEVELS = (0, 2, 4, 6)
+"""Lengths of the codes of the Harmonized System; 0 is TOTAL."""
+
+
+def one_of_levels(value: int) -> int:
+    """Refuse a length that no code of the Harmonized System has."""
+    if value not in LEVELS:
+        allowed = list(map(str, LEVELS))
+        message = "it must be one of {choice}"
+        raise PydanticCustomError("code", message, {"choice": ", ".join(allowed), "allowed": allowed})
+    return value
+
+
+HsLevel = Annotated[int, AfterValidator(one_of_levels), Field(json_schema_extra={"enum": list(LEVELS)}), DIGITS]
+
+
+def products_asked(params: Any) -> ColumnElement[bool] | None:
+    """Narrow flows to the products asked, or with `level` to all that begin with their codes, each an index range."""
+    if not params.product:
+        return None
+    if params.level is None:
+        return TradeFlow.product.in_(params.product)
+    asked = params.product
+    for code in asked:
+        refuse_coarser(code, params.level)
+    if codes.TOTAL in asked and params.level:
+        return TradeFlow.product != codes.TOTAL
+    widest = [code for code in asked if not any(code != one and code.startswith(one) for one in asked)]
+    same = [code for code in widest if len(code) == params.level or code == codes.TOTAL]
+    ranges = [begins_with(code) for code in widest if code not in same]
+    return or_(*ranges, TradeFlow.product.in_(same)) if same else or_(*ranges)
+
+
+def refuse_coarser(code: str, level: int) -> None:
+    """Refuse members of a product that it cannot have. Raises Contradiction."""
+    length = 0 if code == codes.TOTAL else len(code)
+    if code != codes.TOTAL and not (length in LEVELS and code.isdecimal()):
+        message = f"product {code!r} is no code of the Harmonized System: 2, 4 or 6 digits, or TOTAL"
+        raise Contradiction.of(Fault("product", code, message), Fault("level", level, f"level is {level}"))
+    if length > level:
+        finer = tuple(str(one) for one in LEVELS if one >= length)
+        message = f"level is {level}, coarser than product {code!r}, whose members have {length} digits or more"
+        raise Contradiction.of(Fault("level", level, message, finer))
+
+
+def begins_with(code: str) -> ColumnElement[bool]:
+    """Narrow flows to products that begin with a code: a range, as digits are ordered by code point."""
+    return and_(TradeFlow.product >= code, TradeFlow.product < code[:-1] + chr(ord(code[-1]) + 1))
+
+
+def of_level(params: Any) -> ColumnElement[bool] | None:
+    """Narrow flows to one length of the codes of the Harmonized System; TOTAL is in every classification."""
+    if params.level is None:
+        return None
+    if params.level == 0:
+        return TradeFlow.product == codes.TOTAL
+    is_hs = and_(TradeFlow.classification >= "H", TradeFlow.classification < "I")
+    return and_(is_hs, func.length(TradeFlow.product) == params.level, TradeFlow.product != codes.TOTAL)
+
+
+def wholes_only(params: Any) -> ColumnElement[bool] | None:
+    """Leave out parts of flows by second partner, customs procedure and transport, unless they are asked for."""
+    return None if params.breakdowns or params.breakdown else IS_WHOLE
+
+
+IS_WHOLE = TradeFlow.breakdown == codes.NOT_STATED
 
 
 class Side(StrEnum):
@@ -77,7 +151,12 @@ class FlowFilters(Params):
         (), description="either side, such as kazakhstan"
     )
     flow: Annotated[Flows, Where(TradeFlow.flow)] = Field((), description="also by UN Comtrade code: X, M, RX ...")
-    product: Annotated[Many[Product], Where(TradeFlow.product)] = ()
+    product: Annotated[Many[Product], WhereOf(products_asked, (TradeFlow.product,))] = ()
+    level: Annotated[HsLevel | None, WhereOf(of_level)] = Field(
+        None,
+        description="2, 4 or 6: the stored members of that many digits of the products asked (of all, where none is), "
+        "in the Harmonized System, never together with the products themselves; 0 is TOTAL",
+    )
     classification: Annotated[Many[Product], Where(TradeFlow.classification)] = Field(
         (), description="H0 to H6, S1 to S4, EB ...; `-` is not stated"
     )
@@ -101,8 +180,26 @@ class FlowFilters(Params):
         (), description="expert or organization; `self` is the source's own voice"
     )
     method: Annotated[Methods, Where(TradeFlow.method)] = ()
+    breakdown: Annotated[Many[Text], Where(TradeFlow.breakdown)] = Field(
+        (), description="the parts of this second partner, customs procedure and transport; `-` is the whole"
+    )
+    breakdowns: Annotated[Truth, WhereOf(wholes_only)] = Field(
+        False, description="true gives the parts of each flow beside the whole; never add the two"
+    )
     value_min: Annotated[Money | None, Where(TradeFlow.value_usd, op=">=")] = Field(None, description="US dollars")
     value_max: Annotated[Money | None, Where(TradeFlow.value_usd, op="<=")] = Field(None, description="US dollars")
+
+
+def name_product(row: Any, ask: Any) -> str | None:
+    """Give what a product of HS 2022, or TOTAL, is called; codes of other editions may mean something else."""
+    book = ask.edition.names.vocabularies.get("product")
+    is_known = row["classification"] == NAMED or row["product"] == codes.TOTAL
+    return book.labels.get(row["product"]) if book and is_known else None
+
+
+NAMED = "H6"
+"""The classification whose products have names here: HS 2022."""
+ProductName = Annotated[str | None, Made(name_product, ("product", "classification"))]
 
 
 class FlowRow(Row):
@@ -115,6 +212,7 @@ class FlowRow(Row):
     partner_name: Annotated[str | None, Label("country", "partner")]
     flow: codes.Flow
     product: str = Field(description="code of the classification, or TOTAL")
+    product_name: ProductName = Field(description="of TOTAL and of HS 2022, which is H6; null in other classifications")
     classification: Annotated[str | None, Is(unless_open(TradeFlow.classification))]
     frequency: Annotated[codes.Frequency | None, Is(unless_open(TradeFlow.frequency))]
     period: Annotated[str | None, Is(unless_open(TradeFlow.period))] = Field(description="null where it is not stated")
@@ -123,6 +221,7 @@ class FlowRow(Row):
     year: int | None = Field(description="calendar year the period lies in")
     value_usd: int = Field(description="whole current US dollars")
     net_weight_kg: float | None
+    net_weight_estimated: bool | None = Field(description="whether the source says that the weight is its estimate")
     valuation: codes.Valuation
     obs_status: codes.ObsStatus = Field(description="SDMX CL_OBS_STATUS")
     method: codes.Method
@@ -132,6 +231,9 @@ class FlowRow(Row):
         description="null where the source speaks in its own voice"
     )
     stated_by_name: Annotated[str | None, Label("speaker", "stated_by")]
+    breakdown: Annotated[str | None, Is(unless_open(TradeFlow.breakdown))] = Field(
+        description="second partner, customs procedure, mode of supply and transport of a part; null of the whole"
+    )
     note: str | None
     evidence: list[EvidenceItem]
 

@@ -14,6 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from app import codes
+from app.errors import Fault, InvalidValue, nearest
 from app.periods import ACCEPTED, parse_period
 
 T = TypeVar("T")
@@ -105,6 +106,7 @@ Text = Annotated[str, Field(min_length=1, max_length=TEXT_MAX)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1), DIGITS]
 Money = Annotated[int, Field(ge=0, le=2**63 - 1), DIGITS]
 Year = Annotated[int, Field(ge=1900, le=2100), DIGITS]
+TopCount = Annotated[int, Field(ge=1, le=100), DIGITS]
 ReleaseNumber = Annotated[int, Field(ge=1, le=2**31 - 1), DIGITS]
 PageLimit = Annotated[int, Field(ge=1, le=2**31 - 1, json_schema_extra={"maximum": 1000}), DIGITS]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), canonical(NUMBER, "a number")]
@@ -175,6 +177,17 @@ def narrowing(model: type[BaseModel]) -> Iterable[str]:
     for name, field in model.model_fields.items():
         if not any(isinstance(mark, NotListed) for mark in field.metadata):
             yield name
+
+
+def refuse_unknown_fields(names: Iterable[str], allowed: tuple[str, ...]) -> None:
+    """Refuse fields that a row does not have. Raises InvalidValue with all of them."""
+    faults = [
+        Fault("fields", name, f"there is no field {name[:60]!r} here", allowed, nearest(name, allowed))
+        for name in names
+        if name not in allowed
+    ]
+    if faults:
+        raise InvalidValue.of(*faults)
 
 
 def vocabulary(model: type[BaseModel], parameter: str) -> str | None:

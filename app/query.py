@@ -14,7 +14,7 @@ from app.codes import NOT_STATED
 from app.errors import Fault, InvalidValue, UnknownName, nearest
 from app.models import Codes
 from app.names import OWN_VOICE, Names, visible
-from app.params import narrowing, vocabulary
+from app.params import narrowing, refuse_unknown_fields, vocabulary
 from app.releases import Edition
 
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
@@ -22,7 +22,7 @@ NEAR = 5
 """Existing values that an empty answer suggests."""
 LOOKED_AT = 2000
 """Distinct values among which it looks for them."""
-OPEN_WORDS = {"stated_by": OWN_VOICE, "period": NOT_STATED, "classification": NOT_STATED}
+OPEN_WORDS = {"stated_by": OWN_VOICE, "period": NOT_STATED, "classification": NOT_STATED, "breakdown": NOT_STATED}
 """How parameters ask for what a source leaves open."""
 IN_ORDER = frozenset({"fields", "sort", "group_by"})
 """List parameters whose order says something; the values of the others are put in one order."""
@@ -63,6 +63,11 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """Marks a field whose members are columns in a flat table, in JSON one object; `Resource.spread` has them."""
+
+
+@dataclass(frozen=True)
 class Where:
     """Marks a parameter with the columns it narrows: any of them in the values asked, or at least, or at most."""
 
@@ -82,6 +87,11 @@ class Where:
         values = value if isinstance(value, tuple) else (value,)
         return or_(*(among(column, values) for column in self.columns))
 
+    def holds(self, value: Any) -> Any:
+        """Give the column that it holds to one value, if it does."""
+        one = isinstance(value, tuple) and len(value) == len(self.columns) == 1
+        return self.columns[0] if one and not has_set(self.columns[0]) else None
+
 
 @dataclass(frozen=True)
 class WhereBy:
@@ -91,9 +101,17 @@ class WhereBy:
     columns: tuple[Any, ...] = ()
 
 
+@dataclass(frozen=True)
+class WhereOf:
+    """Marks a parameter whose condition is a function of all parameters; null is no condition."""
+
+    build: Callable[[Any], ColumnElement[bool] | None]
+    columns: tuple[Any, ...] = ()
+
+
 def among(column: Column, values: Iterable[Any]) -> ColumnElement[bool]:
     """Narrow a column to values; a column that holds a set, to rows whose set has one of them."""
-    if isinstance(column.type, Codes):
+    if has_set(column):
         return or_(*(column.like(f"%|{value}|%") for value in values))
     return column.in_(list(values))
 
@@ -106,6 +124,12 @@ class Clause:
     value: Any
     condition: ColumnElement[bool]
     columns: tuple[Any, ...]
+    holds: Any = None  # the column that has one value in all rows it leaves, if there is one: it orders nothing
+
+
+def has_set(column: Column) -> bool:
+    """Whether a column holds a set of codes."""
+    return isinstance(column.type, Codes)
 
 
 def key_is(what: str, column: Any, value: Any) -> Callable[[Any], Clause]:
@@ -121,6 +145,7 @@ class Field:
     column: Column | None = None
     label: Label | None = None
     made: Made | None = None
+    is_cell: bool = False  # one of the members of a spread field: neither asked for nor sorted by alone
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -137,7 +162,7 @@ class Field:
     @property
     def sortable(self) -> bool:
         """Whether rows can be put in its order."""
-        return self.column is not None and not isinstance(self.column.type, Codes)
+        return self.column is not None and not self.is_cell and not has_set(self.column)
 
 
 def every_row(_: int) -> ColumnElement[bool]:
@@ -158,6 +183,9 @@ class Resource:
     visible: Callable[[int], ColumnElement[bool]] | None = None  # else rows by their release
     refuse: Callable[[Connection], None] | None = None  # what must not be answered, found by a look at the rows
     extras: frozenset[str] = field(default=frozenset())  # fields of the row that are no columns
+    grouped: tuple[Column, ...] = ()  # what its rows are groups by, where they are groups
+    counted: Column | None = None  # how many rows there are in all, where each row can tell
+    spread: Mapping[str, Column] = field(default_factory=dict)  # members of its spread field
 
     @cached_property
     def fields(self) -> Mapping[str, Field]:
@@ -173,6 +201,9 @@ class Resource:
                 found[name] = Field(name, label=marks[Label])
             elif Made in marks:
                 found[name] = Field(name, made=marks[Made])
+            elif Spread in marks:
+                found |= {member: Field(member, column, is_cell=True) for member, column in self.spread.items()}
+                found[name] = Field(name, made=Made(lambda row, _: row, tuple(self.spread)))
             elif Is in marks and selected is None:
                 found[name] = Field(name, column=marks[Is].column)
             else:
@@ -219,11 +250,14 @@ def clauses_of(params: BaseModel, edition: Edition) -> tuple[Clause, ...]:
     found = []
     for parameter in narrowing(type(params)):
         value = getattr(params, parameter)
-        if value is None or value is False or value == ():
-            continue
+        is_asked = not (value is None or value is False or value == ())
         for mark in type(params).model_fields[parameter].metadata:
-            if isinstance(mark, Where):
-                found.append(Clause(parameter, value, mark.condition(value), mark.columns))
+            if isinstance(mark, WhereOf) and (condition := mark.build(params)) is not None:
+                found.append(Clause(parameter, value, condition, mark.columns))
+            elif not is_asked:
+                continue
+            elif isinstance(mark, Where):
+                found.append(Clause(parameter, value, mark.condition(value), mark.columns, mark.holds(value)))
             elif isinstance(mark, WhereBy):
                 found.append(Clause(parameter, value, mark.build(value, edition), mark.columns))
     return tuple(found)
@@ -238,8 +272,11 @@ class Order:
     nullable: bool
 
 
-def order_of(resource: Resource, sort: Sequence[str]) -> tuple[Order, ...]:
-    """Read `-value_usd,year` as an order that is total. Raises InvalidValue."""
+def order_of(resource: Resource, sort: Sequence[str], clauses: Iterable[Clause] = ()) -> tuple[Order, ...]:
+    """Read `-value_usd,year` as an order that is total, without columns that the filters hold. Raises InvalidValue.
+
+    Without them, the order is one that an index of the held columns has, and a page is read from where it begins.
+    """
     sortable = {name: one.column for name, one in resource.fields.items() if one.sortable}
     orders: list[Order] = []
     for word in sort or resource.sort:
@@ -250,7 +287,9 @@ def order_of(resource: Resource, sort: Sequence[str]) -> tuple[Order, ...]:
             raise InvalidValue.of(Fault("sort", word, message, allowed, nearest(name, allowed)))
         orders.append(order_by(sortable[name], word.startswith("-")))
     taken = {id(order.column) for order in orders}
-    return (*orders, *(order_by(column, False) for column in resource.key if id(column) not in taken))
+    orders += [order_by(column, False) for column in resource.key if id(column) not in taken]
+    held = {id(clause.holds) for clause in clauses}
+    return tuple(order for order in orders if id(order.column) not in held) or tuple(orders[-1:])
 
 
 def order_by(column: Any, descending: bool) -> Order:
@@ -258,27 +297,20 @@ def order_by(column: Any, descending: bool) -> Order:
     return Order(column, descending, getattr(column, "nullable", None) is not False)
 
 
-def chosen(resource: Resource, names: Sequence[str]) -> tuple[str, ...]:
-    """Give the fields asked, or all. Raises InvalidValue."""
-    allowed = (*resource.fields, "evidence") if resource.has_evidence else tuple(resource.fields)
+def chosen(resource: Resource, names: Sequence[str], flat: bool = False) -> tuple[str, ...]:
+    """Give the fields asked, or all; in a flat table the members of a spread field. Raises InvalidValue."""
+    allowed = tuple(name for name, one in resource.fields.items() if not one.is_cell)
+    allowed += ("evidence",) if resource.has_evidence else ()
     refuse_unknown_fields(names, allowed)
-    return tuple(names) or allowed
-
-
-def refuse_unknown_fields(names: Iterable[str], allowed: tuple[str, ...]) -> None:
-    """Refuse fields that a row does not have. Raises InvalidValue with all of them."""
-    faults = [
-        Fault("fields", name, f"there is no field {name[:60]!r} here", allowed, nearest(name, allowed))
-        for name in names
-        if name not in allowed
-    ]
-    if faults:
-        raise InvalidValue.of(*faults)
+    wanted = tuple(names) or allowed
+    marked = {name for name, info in resource.row.model_fields.items() if flat and Spread() in info.metadata}
+    return tuple(one for name in wanted for one in (resource.spread if name in marked else (name,)))
 
 
 def select_rows(resource: Resource, clauses: Iterable[Clause], release: int, columns: Sequence[Column]) -> Select[Any]:
     """Select columns of the rows that the filters leave in a release."""
-    return select(*columns).where(resource.rows_of(release), *(clause.condition for clause in clauses))
+    query = select(*columns).where(resource.rows_of(release), *(clause.condition for clause in clauses))
+    return query.group_by(*resource.grouped) if resource.grouped else query
 
 
 def ordered(query: Select[Any], order: Sequence[Order], after: Sequence[Any] | None) -> Select[Any]:
@@ -298,7 +330,7 @@ def later(order: Sequence[Order], after: Sequence[Any]) -> ColumnElement[bool]:
     equal: list[ColumnElement[bool]] = []
     for key, value in zip(order, after, strict=True):
         steps.append(and_(*equal, beyond(key, value)))
-        equal.append(key.column.is_(None) if value is None else key.column == value)
+        equal.append(key.column.is_(None) if value is None else key.column == literal(value, key.column.type))
     return or_(*steps)
 
 
@@ -306,7 +338,8 @@ def beyond(key: Order, value: Any) -> ColumnElement[bool]:
     """Narrow one key to what stands after a value; nothing stands after null."""
     if value is None:
         return false()
-    past = key.column < value if key.descending else key.column > value
+    there = literal(value, key.column.type)  # truth, too, has an order
+    past = key.column < there if key.descending else key.column > there
     return or_(past, key.column.is_(None)) if key.nullable else past
 
 

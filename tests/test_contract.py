@@ -61,7 +61,7 @@ RECEIPT = {
             ),
         },
     },
-    "meta": {"release": 2, "warnings": []},
+    "meta": {"release": 3, "warnings": []},
     "links": {"self": "/v1/figures/at-2024-kaz-chn-total"},
 }
 WANTED_PATHS = {
@@ -70,7 +70,7 @@ WANTED_PATHS = {
     *("/v1/projects/portfolios", "/v1/projects/summary", "/v1/experts", "/v1/experts/{slug}", "/v1/quotes"),
     *("/v1/quotes/{id}", "/v1/events", "/v1/organizations", "/v1/topics", "/v1/risks", "/v1/indicators"),
     *("/v1/indicators/{slug}", "/v1/figures", "/v1/figures/{id}", "/v1/sources", "/v1/sources/{slug}"),
-    *("/v1/checks", "/v1/search", "/v1/releases", "/v1/releases/{id}"),
+    *("/v1/checks", "/v1/search", "/v1/releases", "/v1/releases/{id}", "/v1/products", "/v1/products/{code}"),
 }
 
 
@@ -298,7 +298,7 @@ def test_list_has_the_envelope(client: TestClient) -> None:
     assert following.startswith("/v1/topics?")
     assert answer == {
         "data": [{"slug": "belt-and-road"}],
-        "meta": {"total": len(rows(client, "/v1/topics")), "limit": 1, "release": 2, "warnings": []},
+        "meta": {"total": len(rows(client, "/v1/topics")), "limit": 1, "release": 3, "warnings": []},
         "links": {"self": "/v1/topics?fields=slug&limit=1"},
     }
 
@@ -317,7 +317,7 @@ def test_last_page_has_no_next(client: TestClient) -> None:
 def test_single_record_has_the_envelope(client: TestClient) -> None:
     assert body(client, "/v1/topics/technology?fields=slug,name") == {
         "data": {"slug": "technology", "name": "Technology"},
-        "meta": {"release": 2, "warnings": []},
+        "meta": {"release": 3, "warnings": []},
         "links": {"self": "/v1/topics/technology?fields=slug,name"},
     }
 
@@ -340,6 +340,7 @@ def test_every_listed_flow_is_a_record_of_its_own(client: TestClient) -> None:
         ("/v1/projects/khorgos-dryport", "khorgos-dry-port"),
         ("/v1/quotes/q-shaimergenova-equipmnt", "q-shaimergenova-equipment"),
         ("/v1/problems/invalid-valu", "invalid-value"),
+        ("/v1/products/101", "0101"),
     ],
 )
 def test_a_record_there_is_not_is_404_with_the_one_meant(client: TestClient, path: str, meant: str) -> None:
@@ -494,8 +495,8 @@ def test_unpinned_answer_is_fresh_for_a_minute(client: TestClient) -> None:
 
 
 def test_unknown_release_is_refused_with_the_newest(client: TestClient) -> None:
-    fault = refused(client, "/v1/trade/flows?release=3")["errors"][0]
-    assert (fault["parameter"], fault["did_you_mean"]) == ("release", "2")
+    fault = refused(client, "/v1/trade/flows?release=4")["errors"][0]
+    assert (fault["parameter"], fault["did_you_mean"]) == ("release", "3")
 
 
 def test_past_release_is_answered_as_it_was(client: TestClient) -> None:
@@ -506,6 +507,7 @@ def test_past_release_is_answered_as_it_was(client: TestClient) -> None:
 def test_releases_are_listed_newest_first(client: TestClient) -> None:
     found = rows(client, "/v1/releases?fields=id,kind,source")
     assert found == [
+        {"id": 3, "kind": "seed", "source": "harmonized-system"},
         {"id": 2, "kind": "seed", "source": ARTICLE},
         {"id": 1, "kind": "seed", "source": "reference"},
     ]
@@ -562,7 +564,7 @@ def test_process_says_that_it_lives(client: TestClient) -> None:
 
 
 def test_service_says_that_it_is_ready_and_of_which_release(client: TestClient) -> None:
-    assert body(client, "/readyz") == {"status": "ready", "release": 2}
+    assert body(client, "/readyz") == {"status": "ready", "release": 3}
 
 
 def test_metrics_count_requests_by_route(client: TestClient) -> None:

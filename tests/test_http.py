@@ -72,6 +72,8 @@ def flow(number: int, **changes: Any) -> dict[str, Any]:
         "period": "2023",
         "source": "invented",
         "stated_by": "-",
+        "breakdown": "-",
+        "net_weight_estimated": None,
         "period_start": NOW.date().replace(year=2023),
         "period_end": NOW.date().replace(year=2023, month=12, day=31),
         "year": 2023,

@@ -5,13 +5,28 @@ periods that overlap, and aggregates such as the World beside the economies. Wha
 the question, one turnover reported from both sides, is refused with a corrected request.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import Field
-from sqlalchemy import BigInteger, Connection, Float, Integer, String, case, cast, func, literal, null, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Float,
+    Integer,
+    String,
+    case,
+    cast,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+)
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,7 +38,7 @@ from app.errors import Contradiction, Fault, WouldDoubleCount
 from app.flows import FLOWS, LEVEL, FlowFilters, Side, unless_open
 from app.models import TradeFlow
 from app.names import OWN_VOICE
-from app.params import ListParams, Many, NotListed, Truth
+from app.params import ListParams, Many, NotListed, TopCount, Truth
 from app.query import Clause, Label, Made, Resource, Row, every_row, select_rows
 
 router = APIRouter(prefix="/v1/trade", tags=["Trade"])
@@ -59,21 +74,43 @@ class TotalsParams(FlowFilters, ListParams):
     growth: Annotated[Truth, NotListed()] = Field(
         False, description="change from the year before, in percent; group_by must have year"
     )
+    top: Annotated[TopCount | None, NotListed()] = Field(
+        None,
+        description="keep the largest, at most 100, of each combination of the other dimensions and add the others up "
+        "in one row whose `rest` is true; aggregates such as WLD are not ranked",
+    )
+    top_of: Annotated[Dimension | None, NotListed()] = Field(
+        None, description="which dimension `top` ranks: reporter, partner or product; needed where group_by has several"
+    )
 
 
 def rows_added(total: dict[str, Any], ask: Ask) -> str:
-    """Give the path that lists the very flows a total is the sum of."""
+    """Give the path that lists the very flows a total is the sum of; of a rest, the totals whose last it is."""
+    params: Any = ask.params
     own: dict[str, Any] = {name: total[name] for name in LINEAGE if total[name] is not None}
     own["stated_by"] = total["stated_by"] or OWN_VOICE
     own["classification"] = total["classification"] or codes.NOT_STATED
+    if params.breakdowns:
+        own["breakdown"] = total["breakdown"] or codes.NOT_STATED
     if total["frequency"] is None or total["period"] is not None:
         own["period"] = total["period"] or codes.NOT_STATED
     own["economies"] = tuple(side for side in Side if total[side] is None) or None
     asked = {name: value for name, value in ask.canonical if name in FlowFilters.model_fields}
-    return ask.link_to("/v1/trade/flows", {**asked, **own, "release": ask.edition.number})
+    kept = {**asked, **own, "release": ask.edition.number}
+    if not total["rest"]:
+        return ask.link_to("/v1/trade/flows", kept)
+    return ask.link_to("/v1/trade/totals", {**kept, "group_by": params.group_by, "sort": "-value_usd"})
+
+
+def told(total: dict[str, Any], ask: Ask) -> str:
+    """Say how a total was made."""
+    params: Any = ask.params
+    beyond = f" beyond the first {params.top} rows of lineage" if total["rest"] else ""
+    return f"sum of value_usd of {total['rows']} trade flows{beyond}"
 
 
 LINEAGE = ("reporter", "partner", "flow", "product", "product_level", "frequency", "year", "source")
+MORE_LINEAGE = ("classification", "period", "stated_by", "breakdown", "rest")
 
 
 class TotalRow(Row):
@@ -88,6 +125,7 @@ class TotalRow(Row):
     product_level: int = Field(description="length of the product codes added; 0 is TOTAL")
     classification: str | None
     frequency: codes.Frequency | None
+    breakdown: str | None = Field(description="the part, with `breakdowns=true`; null of wholes")
     year: int | None
     period: str | None = Field(description="the one period, where only one is added")
     periods: int = Field(description="periods added")
@@ -95,13 +133,14 @@ class TotalRow(Row):
     stated_by: str | None = Field(description="null where the source speaks in its own voice")
     stated_by_name: Annotated[str | None, Label("speaker", "stated_by")]
     value_usd: int = Field(description="whole current US dollars")
+    rest: bool = Field(description="whether it is all beyond the first `top`; the ranked dimension is null in it")
     rows: int = Field(description="flows added")
     rows_inferred: int = Field(description="those of them that are in part our conclusion")
     share_of_usd: int | None = Field(description="the sums that differ in the dimension of `share` only, added")
     share_percent: float | None = Field(description="of share_of_usd; an aggregate such as WLD is no part and has none")
     growth_percent: float | None = Field(description="change from the sum of the year before")
-    formula: Annotated[str, Made(lambda row, _: f"sum of value_usd of {row['rows']} trade flows", ("rows",))]
-    lineage: Annotated[str, Made(rows_added, (*LINEAGE, "classification", "period", "stated_by"))] = Field(
+    formula: Annotated[str, Made(told, ("rows", "rest"))]
+    lineage: Annotated[str, Made(rows_added, (*LINEAGE, *MORE_LINEAGE))] = Field(
         description="path that lists the flows added"
     )
 
@@ -110,82 +149,189 @@ def sums(ask: Ask, resource: Resource, clauses: tuple[Clause, ...]) -> tuple[Res
     """Sum the flows that the filters leave, by the dimensions asked and all that must stay apart."""
     params: Any = ask.params
     refuse_unknown_base(params, ask.link(share=None))
+    ranked = ranked_dimension(params, ask.link(top=None, top_of=None))
     sides_apart = {Dimension.REPORTER, Dimension.PARTNER} & set(params.group_by) - {params.share}
-    refuse = None if sides_apart else partial(refuse_mirrors, ask, resource, clauses)
-    apart = kept_apart(params.group_by, ask.edition.names.aggregates)
-    flow = TradeFlow
-    one_period = case((func.count(flow.period.distinct()) == 1, func.min(unless_open(flow.period))), else_=null())
+    has_turnover = not params.flow or codes.Flow.TOTAL in params.flow
+    refuse = partial(refuse_mirrors, ask, resource, clauses) if has_turnover and not sides_apart else None
+    aggregates = ask.edition.names.aggregates
+    one_pass = by_period(ask, resource, clauses)
+    kept = kept_apart(params, one_pass)
+    parts = select(*(column.label(name) for name, column in kept.items()), *named(one_pass, ADDENDS)).subquery()
+    parts = with_bases(params, parts, tuple(kept), aggregates)
+    keys = {name: parts.c[name] for name in kept}
+    rest: Any = literal(0)
+    if ranked:
+        parts = with_places(parts, tuple(kept), ranked, aggregates)
+        keys = {name: parts.c[name] for name in kept}
+        own, is_rest = parts.c[ranked], parts.c.place > params.top
+        rest, keys[ranked] = case((is_rest, 1), else_=0), case((is_rest, null()), else_=own)
+    summed = by_key(parts, keys, rest, is_merged=bool(ranked))
+    rated = rates(params, summed, ranked)
+    others = [name for name in ("year", "reporter", "partner", "flow", "product") if name in kept and name != ranked]
+    order = (*others, "rest", "-value_usd") if ranked else tuple(others)
+    key = tuple(rated.c[name] for name in kept)
+    found = Resource(
+        "trade_totals", TotalRow, rated, key, order, visible=every_row, refuse=refuse, counted=rated.c.there_are
+    )
+    return found, ()
+
+
+ADDENDS = ("period", "value_usd", "rows", "rows_inferred")
+"""What one pass over the flows gives of each group beside its key."""
+
+
+def named(table: Any, names: Iterable[str]) -> list[Any]:
+    """Give columns of a subquery."""
+    return [table.c[name] for name in names]
+
+
+def by_period(ask: Ask, resource: Resource, clauses: tuple[Clause, ...]) -> Any:
+    """Add flows up by what is stored of them, in the one pass over the rows; all that follows is over its few groups.
+
+    The period is one of the keys: a group is of one period, so that nothing distinct need be counted in the pass.
+    """
+    params: Any = ask.params
+    flow, aggregates = TradeFlow, sorted(ask.edition.names.aggregates)
+    stored = {"period": flow.period, "product_level": LEVEL, "flow": flow.flow, "family": flow.classification}
+    if Dimension.YEAR in params.group_by:
+        stored["year"] = flow.year
+    if Dimension.PRODUCT in params.group_by:
+        stored["product"] = flow.product
+    for side in (Dimension.REPORTER, Dimension.PARTNER):
+        column = getattr(flow, side)
+        stored[side] = column if side in params.group_by else case((column.in_(aggregates), column))
+    stored |= {"rhythm": flow.frequency, "source": flow.source, "voice": flow.stated_by}
+    if params.breakdowns or params.breakdown:
+        stored["part"] = flow.breakdown
     columns = [
-        *(column.label(name) for name, column in apart.items()),
-        one_period.label("period"),
-        cast(func.count(flow.period.distinct()), Integer).label("periods"),
+        *(column.label(name) for name, column in stored.items()),
         cast(func.sum(flow.value_usd), BigInteger).label("value_usd"),
         cast(func.count(), Integer).label("rows"),
-        cast(func.sum(case((flow.method == codes.Method.INFERRED, 1), else_=0)), Integer).label("rows_inferred"),
+        cast(func.sum(case((flow.inferred != "", 1), else_=0)), Integer).label("rows_inferred"),
     ]
-    summed = select_rows(resource, clauses, ask.edition.number, columns).group_by(*apart.values()).subquery()
-    c = summed.c
-    keys = [c[name] for name in apart]
-    whole = whole_of(params, summed, keys, ask.edition.names.aggregates)
-    percent = 100.0 * cast(c.value_usd, Float) / func.nullif(cast(whole, Float), 0.0)
-    ratios = [
-        cast(whole, BigInteger).label("share_of_usd"),
-        percent.label("share_percent"),
-        growth(params, summed, keys).label("growth_percent"),
-    ]
-    voice = unless_open(c.voice).label("stated_by")
-    family = unless_open(c.family).label("classification")
-    rhythm = unless_open(c.rhythm).label("frequency")
-    rated = select(summed, *ratios, voice, family, rhythm).subquery()
-    order = tuple(name for name in ("year", "reporter", "partner", "flow", "product") if name in apart)
-    key = tuple(rated.c[name] for name in apart)
-    return Resource("trade_totals", TotalRow, rated, key, order, visible=every_row, refuse=refuse), ()
+    return select_rows(resource, clauses, ask.edition.number, columns).group_by(*stored.values()).subquery()
 
 
-def kept_apart(group_by: tuple[Dimension, ...], aggregates: frozenset[str]) -> dict[str, Any]:
+def kept_apart(params: Any, one_pass: Any) -> dict[str, Any]:
     """Give the expressions that a sum is by: what is asked, and what must not be added."""
-    flow, nothing = TradeFlow, cast(null(), String)
-    by_year = Dimension.YEAR in group_by
-
-    def side(column: Any, dimension: Dimension) -> Any:
-        return column if dimension in group_by else case((column.in_(aggregates), column), else_=nothing)
-
-    months = func.replace(flow.period, cast(flow.year, String), "") if by_year else flow.period
-    overlapping = or_(flow.frequency == codes.Frequency.YEAR_TO_DATE, flow.frequency == codes.NOT_STATED)
+    c, nothing = one_pass.c, cast(null(), String)
+    by_year = Dimension.YEAR in params.group_by
+    months = func.replace(c.period, cast(c.year, String), "") if by_year else c.period
+    overlapping = or_(c.rhythm == codes.Frequency.YEAR_TO_DATE, c.rhythm == codes.NOT_STATED)
+    total = case((c.product_level == 0, literal(codes.TOTAL, String)), else_=nothing)
     return {
-        "reporter": side(flow.reporter, Dimension.REPORTER),
-        "partner": side(flow.partner, Dimension.PARTNER),
-        "flow": flow.flow,
-        "product": flow.product if Dimension.PRODUCT in group_by else case((LEVEL == 0, flow.product), else_=nothing),
-        "product_level": LEVEL,
-        "family": flow.classification,
-        "rhythm": flow.frequency,
-        "year": flow.year if by_year else cast(null(), Integer),
+        "reporter": c.reporter,
+        "partner": c.partner,
+        "flow": c.flow,
+        "product": c.product if Dimension.PRODUCT in params.group_by else total,
+        "product_level": c.product_level,
+        "family": c.family,
+        "rhythm": c.rhythm,
+        "year": c.year if by_year else cast(null(), Integer),
         "months": case((overlapping, months), else_=nothing),
-        "source": flow.source,
-        "voice": flow.stated_by,
+        "source": c.source,
+        "voice": c.voice,
+        "part": c.part if "part" in c else nothing,
     }
 
 
-def whole_of(params: TotalsParams, summed: Any, keys: list[Any], aggregates: frozenset[str]) -> Any:
+def with_bases(params: Any, parts: Any, keys: tuple[str, ...], aggregates: frozenset[str]) -> Any:
+    """Add what shares and growth are of, before anything is put into a rest: the whole, and the year before."""
+    before: Any = cast(null(), BigInteger)
+    if params.growth:
+        same = named(parts, (name for name in keys if name != "year"))
+        earlier = func.sum(parts.c.value_usd).over(partition_by=same, order_by=parts.c.year, range_=(-1, -1))
+        before = cast(case((parts.c.year.is_not(None), earlier)), BigInteger)
+    whole = whole_of(params, parts, keys, aggregates)
+    return select(parts, whole.label("whole"), before.label("before")).subquery()
+
+
+def whole_of(params: Any, parts: Any, keys: tuple[str, ...], aggregates: frozenset[str]) -> Any:
     """Give the sum of all sums that differ in one dimension only; an aggregate is no part of it and has no share."""
     if params.share is None:
         return cast(null(), BigInteger)
-    asked = summed.c[params.share]
-    others = [key for key in keys if key.name != params.share]
-    part = case((asked.in_(aggregates), null()), else_=summed.c.value_usd)
-    return case((asked.in_(aggregates), null()), else_=func.sum(part).over(partition_by=others))
+    no_part = is_aggregate(parts, params.share, aggregates)
+    others = named(parts, (name for name in keys if name != params.share))
+    added = func.sum(case((no_part, null()), else_=parts.c.value_usd)).over(partition_by=others)
+    return cast(case((no_part, null()), else_=added), BigInteger)
 
 
-def growth(params: TotalsParams, summed: Any, keys: list[Any]) -> Any:
-    """Give a sum's change from the year before, in percent; null where that year has none."""
-    if not params.growth:
-        return cast(null(), Float)
-    others = [key for key in keys if key.name != "year"]
-    before = cast(func.lag(summed.c.value_usd).over(partition_by=others, order_by=summed.c.year), Float)
-    year = func.lag(summed.c.year).over(partition_by=others, order_by=summed.c.year)
-    change = 100.0 * (cast(summed.c.value_usd, Float) - before) / func.nullif(before, 0.0)
-    return case((year == summed.c.year - literal(1), change), else_=cast(null(), Float))
+def with_places(parts: Any, keys: tuple[str, ...], ranked: Dimension, aggregates: frozenset[str]) -> Any:
+    """Add the place of each sum among those that differ in the ranked dimension alone; aggregates have none."""
+    total = func.sum(parts.c.value_usd).over(partition_by=named(parts, keys))
+    summed = select(parts, total.label("total")).subquery()
+    unranked = case((is_aggregate(summed, ranked, aggregates), 1), else_=0)
+    others = named(summed, (name for name in keys if name != ranked))
+    largest = [summed.c.total.desc(), summed.c[ranked]]
+    place = func.dense_rank().over(partition_by=[*others, unranked], order_by=largest)
+    return select(summed, case((unranked == 1, 0), else_=place).label("place")).subquery()
+
+
+def is_aggregate(table: Any, dimension: Dimension, aggregates: frozenset[str]) -> Any:
+    """Tell whether the member of a dimension is an aggregate; sides of trade alone can be."""
+    is_side = dimension in (Dimension.REPORTER, Dimension.PARTNER)
+    return table.c[dimension].in_(sorted(aggregates)) if is_side else false()
+
+
+def by_key(parts: Any, keys: dict[str, Any], rest: Any, is_merged: bool) -> Any:
+    """Add the periods of each key up. Several keys that are merged into a rest may have one period twice."""
+    c = parts.c
+    one_period = case((func.min(c.period) == func.max(c.period), unless_open(func.min(c.period))))
+    counted = func.count(c.period.distinct()) if is_merged else func.count()
+    columns = [
+        *(column.label(name) for name, column in keys.items()),
+        rest.label("is_rest"),
+        one_period.label("period"),
+        cast(counted, Integer).label("periods"),
+        *(cast(func.sum(c[name]), c[name].type).label(name) for name in ("value_usd", "rows", "rows_inferred")),
+        *(func.max(c[name]).label(name) for name in ("whole", "before")),
+    ]
+    return select(*columns).group_by(*keys.values(), *([rest] if is_merged else [])).subquery()
+
+
+def rates(params: Any, summed: Any, ranked: Dimension | None) -> Any:
+    """Add shares and growth. A rest has no growth, and no share but of the ranked dimension: who is in it differs."""
+    c = summed.c
+    is_rest = c.is_rest == 1
+    whole = c.whole if params.share == ranked else case((is_rest, null()), else_=c.whole)
+    value, before = cast(c.value_usd, Float), cast(c.before, Float)
+    change = 100.0 * (value - before) / func.nullif(before, 0.0)
+    columns = [
+        is_rest.label("rest"),
+        cast(whole, BigInteger).label("share_of_usd"),
+        (100.0 * value / func.nullif(cast(whole, Float), 0.0)).label("share_percent"),
+        case((is_rest, null()), else_=change).label("growth_percent"),
+        unless_open(c.voice).label("stated_by"),
+        unless_open(c.family).label("classification"),
+        unless_open(c.rhythm).label("frequency"),
+        unless_open(c.part).label("breakdown"),
+        func.count().over().label("there_are"),
+    ]
+    return select(summed, *columns).subquery()
+
+
+RANKED = (Dimension.REPORTER, Dimension.PARTNER, Dimension.PRODUCT)
+"""Dimensions whose largest can be kept and the others added."""
+
+
+def ranked_dimension(params: Any, without_top: str) -> Dimension | None:
+    """Give the dimension whose largest are kept. Raises Contradiction, WouldDoubleCount."""
+    if params.top is None:
+        if params.top_of is not None:
+            raise Contradiction.of(Fault("top_of", params.top_of, "top_of needs top, the number of rows that are kept"))
+        return None
+    if params.top_of in MIXED:
+        message = f"a rest of each {params.top_of} would add what is never added: a total and its parts, or two sources"
+        fault = Fault("top_of", params.top_of, message, tuple(map(str, RANKED)))
+        raise WouldDoubleCount.of(fault, corrected=without_top)
+    there = tuple(one for one in RANKED if one in params.group_by)
+    if params.top_of is None and len(there) == 1:
+        return there[0]
+    if params.top_of is not None and params.top_of in there:
+        return Dimension(params.top_of)
+    asked = "top needs top_of" if params.top_of is None else f"top_of is {params.top_of}"
+    choice = ", ".join(there) or f"none of {', '.join(RANKED)}"
+    raise Contradiction.of(Fault("top_of", params.top_of, f"{asked}: of group_by, it can be {choice}", there or None))
 
 
 def refuse_unknown_base(params: TotalsParams, without_share: str) -> None:
@@ -210,12 +356,12 @@ def refuse_mirrors(ask: Ask, resource: Resource, clauses: tuple[Clause, ...], co
     flow = TradeFlow
     swapped = flow.reporter > flow.partner
     one, other = case((swapped, flow.partner), else_=flow.reporter), case((swapped, flow.reporter), else_=flow.partner)
-    same = (flow.source, flow.stated_by, flow.classification, flow.frequency, flow.period, flow.product)
+    same = (flow.source, flow.stated_by, flow.classification, flow.frequency, flow.period, flow.product, flow.breakdown)
     query = (
         select_rows(resource, clauses, ask.edition.number, (one.label("one"), other.label("other")))
         .where(flow.flow == codes.Flow.TOTAL)
         .group_by("one", "other", *same)
-        .having(func.count(flow.reporter.distinct()) > 1)
+        .having(func.min(flow.reporter) < func.max(flow.reporter))
         .order_by("one", "other")
         .limit(NAMED_PAIRS)
     )
@@ -224,7 +370,10 @@ def refuse_mirrors(ask: Ask, resource: Resource, clauses: tuple[Clause, ...], co
         pairs = ", ".join(f"{a} with {b}" for a, b in twice)
         message = f"the total trade of {pairs} is there from both sides: a sum would count it twice"
         params: Any = ask.params
-        mended = {"share": None} if params.share else {"group_by": (*params.group_by, Dimension.REPORTER)}
+        mended: dict[str, Any] = {"share": None}
+        if not params.share:
+            mended = {"group_by": (*params.group_by, Dimension.REPORTER)}
+            mended["top_of"] = ranked_dimension(params, "")
         corrected = ask.link(**mended)
         raise WouldDoubleCount.of(Fault("group_by", None, message, did_you_mean="reporter"), corrected=corrected)
 

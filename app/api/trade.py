@@ -1,10 +1,11 @@
 """Trade: flows, shares and what there is of them."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
-from sqlalchemy import Integer, and_, case, cast, false, func
+from sqlalchemy import Integer, and_, case, cast, false, func, select
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,8 +13,9 @@ from app import codes
 from app.answer import answer, answer_one
 from app.ask import Ask
 from app.envelope import listing, single
+from app.errors import Contradiction, Fault, OverLimit
 from app.evidence import EvidenceItem
-from app.flows import FLOWS, FlowFilters, FlowRow
+from app.flows import FLOWS, FlowFilters, FlowRow, ProductName, unless_open
 from app.models import TradeFlow, TradeShare
 from app.params import (
     Countries,
@@ -29,13 +31,26 @@ from app.params import (
     Truth,
     Years,
 )
-from app.query import Clause, Label, Resource, Row, Where, every_row, select_rows
+from app.query import Clause, Is, Label, Resource, Row, Spread, Where, every_row, select_rows
 
 router = APIRouter(prefix="/v1/trade", tags=["Trade"])
 
 
+class Shape(StrEnum):
+    """How flows are laid out."""
+
+    LONG = "long"
+    WIDE = "wide"
+
+
 class FlowParams(FlowFilters, ListParams):
     """Filters and page of trade flows."""
+
+    shape: Annotated[Shape, NotListed()] = Field(
+        Shape.LONG,
+        description="long is a row a flow; wide a row a series with a value in US dollars a period: members of "
+        "`values` in json and ndjson, columns in csv; the periods must be of one frequency",
+    )
 
     latest: Annotated[Truth, NotListed()] = Field(False, description="only the most recent period of each series")
 
@@ -66,10 +81,73 @@ def latest_only(ask: Ask, resource: Resource, clauses: tuple[Clause, ...]) -> tu
     return Resource(resource.record, FlowRow, ranked, key, (), ranked.c.id, lambda _: newest), ()
 
 
-@router.get("/flows", operation_id="list_trade_flows", **listing(FlowRow))
+class SeriesRow(Row):
+    """A series of trade flows: one row for all its periods."""
+
+    reporter: str
+    reporter_name: Annotated[str | None, Label("country", "reporter")]
+    partner: str
+    partner_name: Annotated[str | None, Label("country", "partner")]
+    flow: codes.Flow
+    product: str
+    product_name: ProductName
+    classification: Annotated[str | None, Is(unless_open(TradeFlow.classification))]
+    frequency: Annotated[codes.Frequency | None, Is(unless_open(TradeFlow.frequency))]
+    source: str
+    stated_by: Annotated[str | None, Is(unless_open(TradeFlow.stated_by))]
+    stated_by_name: Annotated[str | None, Label("speaker", "stated_by")]
+    breakdown: Annotated[str | None, Is(unless_open(TradeFlow.breakdown))]
+    values: Annotated[dict[str, int | None], Spread()] = Field(
+        description="whole current US dollars by period, null where there is no flow; in csv a column a period"
+    )
+
+
+PERIODS_MAX = 200
+"""Periods that a wide answer may have."""
+
+
+def series(ask: Ask, _: Resource, clauses: tuple[Clause, ...]) -> tuple[Resource, tuple[Clause, ...]]:
+    """Group flows by series, with the value of each period that the filters leave; undated flows have none."""
+    if getattr(ask.params, "latest", False):
+        raise Contradiction.of(Fault("latest", "true", "latest leaves a series one period: ask for it in shape=long"))
+    dated = Clause("period", ("dated",), TradeFlow.period != codes.NOT_STATED, ())
+    values = {
+        period: func.max(case((TradeFlow.period == period, TradeFlow.value_usd))) for period in periods(ask, clauses)
+    }
+    key = tuple(getattr(TradeFlow, name) for name in SERIES)
+    return Resource("trade_series", SeriesRow, TradeFlow, key, (), grouped=key, spread=values), (*clauses, dated)
+
+
+def periods(ask: Ask, clauses: tuple[Clause, ...]) -> list[str]:
+    """Give the periods of a wide answer, none where the client holds it. Raises Contradiction, OverLimit."""
+    if ask.is_known:
+        return []
+    columns = (TradeFlow.frequency, TradeFlow.period)
+    query = select_rows(FLOWS, clauses, ask.edition.number, columns).where(TradeFlow.period != codes.NOT_STATED)
+    with ask.service.place(ask.service.queries), ask.service.database.read() as connection:
+        found = connection.execute(query.distinct()).all()
+    frequencies = sorted({str(frequency) for frequency, _ in found})
+    if len(frequencies) > 1:
+        message = f"a wide answer has periods of one frequency, these flows have {', '.join(frequencies)}"
+        fault = Fault("frequency", None, message, tuple(frequencies))
+        askable = next(one for one in frequencies if one != codes.NOT_STATED)
+        raise Contradiction.of(fault, corrected=ask.link(frequency=askable, cursor=None))
+    if len(found) > PERIODS_MAX:
+        message = f"these flows are of {len(found)} periods, a wide answer has at most {PERIODS_MAX}: name years"
+        raise OverLimit.of(Fault("year", None, message))
+    return sorted(period for _, period in found)
+
+
+def laid_out(ask: Ask, resource: Resource, clauses: tuple[Clause, ...]) -> tuple[Resource, tuple[Clause, ...]]:
+    """Give flows in the shape that is asked."""
+    is_wide = getattr(ask.params, "shape", Shape.LONG) == Shape.WIDE
+    return (series if is_wide else latest_only)(ask, resource, clauses)
+
+
+@router.get("/flows", operation_id="list_trade_flows", **listing(FlowRow | SeriesRow))
 def list_trade_flows(request: Request, params: Annotated[FlowParams, Query()]) -> Response:
     """List trade flows: every statement of every source, apart, with its words where they are known."""
-    return answer(request, params, FLOWS, latest_only)
+    return answer(request, params, FLOWS, laid_out)
 
 
 @router.get("/flows/{id}", operation_id="get_trade_flow", **single(FlowRow))
@@ -80,6 +158,10 @@ def get_trade_flow(
 ) -> Response:
     """Get one trade flow."""
     parts = id.split(".")
+    if len(parts) == len(TradeFlow.key) - 1:
+        parts.append(codes.NOT_STATED)
+    elif parts[-1] == codes.NOT_STATED:
+        parts = []
     named = zip(TradeFlow.key, parts, strict=len(parts) == len(TradeFlow.key))
     same = [getattr(TradeFlow, name) == (part.replace("_", "/") if name == "period" else part) for name, part in named]
     condition = and_(*same) if len(parts) == len(TradeFlow.key) else false()
@@ -178,9 +260,12 @@ def count_flows(ask: Ask, resource: Resource, clauses: tuple[Clause, ...]) -> tu
         "periods": func.count(TradeFlow.period.distinct()),
     }
     columns = [*dimensions, *(cast(count, Integer).label(name) for name, count in counts.items())]
-    counted = select_rows(resource, clauses, ask.edition.number, columns).group_by(*dimensions).subquery()
+    groups = select_rows(resource, clauses, ask.edition.number, columns).group_by(*dimensions).subquery()
+    counted = select(groups, func.count().over().label("there_are")).subquery()
     key = tuple(counted.c[name] for name in COVERED)
-    return Resource("trade_coverage", CoverageRow, counted, key, ("reporter", "partner", "year"), visible=every_row), ()
+    order = ("reporter", "partner", "year")
+    found = Resource("trade_coverage", CoverageRow, counted, key, order, visible=every_row, counted=counted.c.there_are)
+    return found, ()
 
 
 @router.get("/coverage", operation_id="list_trade_coverage", **listing(CoverageRow))
