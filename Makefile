@@ -16,7 +16,7 @@ COMPILE := pip compile pyproject.toml --quiet --universal --python-version 3.11 
            --no-header --no-annotate --no-emit-index-url $(LOCKFLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format lock clean
+.PHONY: help serve test lint bench format lock clean
 
 help: ## what there is to run
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,9 @@ lint: $(DEV) ## style and types alone
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy app
+
+bench: $(RUNTIME) ## measure against peers in one run, as ratios; ARGS="--rows 100000" are handed on
+	$(BIN)/python benchmarks/bench.py $(ARGS)
 
 format: $(DEV) ## put the code in order
 	$(BIN)/ruff check --fix
