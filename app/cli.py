@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy import select
 
 from app import __version__, schema
@@ -13,7 +15,9 @@ from app.checks import findings
 from app.codes import Verdict
 from app.db import Database
 from app.errors import KhorgosError
+from app.ingest.importer import Format, Order, baci_format, comtrade_format, run_import
 from app.ingest.seeds import seed as publish_seeds
+from app.ingest.withdraw import withdraw as take_back
 from app.models import Release
 from app.releases import Releases
 from app.settings import Settings
@@ -24,6 +28,13 @@ cli = typer.Typer(
 )
 db = typer.Typer(no_args_is_help=True, help="The schema of the database.")
 cli.add_typer(db, name="db")
+take_in = typer.Typer(no_args_is_help=True, help="Take in files of statistics; each import is one release.")
+cli.add_typer(take_in, name="import")
+Files = Annotated[list[Path], typer.Argument(help=".csv, .gz or .zip", exists=True, dir_okay=False)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="read and check all, publish nothing")]
+MaxBad = Annotated[float, typer.Option(help="share of bad rows up to which the rest is published", min=0, max=1)]
+ReportTo = Annotated[Path, typer.Option("--report", help="file for the bad rows, with reason and line")]
+BAD_ROWS = Path("khorgos-bad-rows.csv")
 Directory = Annotated[Path | None, typer.Argument(help="seed folders; else those that ship with Khorgos")]
 
 
@@ -97,6 +108,58 @@ def seed(directory: Directory = None) -> None:
     opened = database()
     schema.require_head(opened)
     publish_folder(opened, directory)
+
+
+@take_in.command("comtrade")
+def import_comtrade(
+    files: Files,
+    all_breakdowns: Annotated[
+        bool, typer.Option("--all-breakdowns", help="keep rows by second partner, customs procedure and transport too")
+    ] = False,
+    dry_run: DryRun = False,
+    max_bad: MaxBad = 0.001,
+    report: ReportTo = BAD_ROWS,
+) -> None:
+    """Import UN Comtrade CSV files, of today's layout and the two before it."""
+    take(files, comtrade_format(all_breakdowns), dry_run, max_bad, report)
+
+
+@take_in.command("baci")
+def import_baci(
+    files: Files,
+    version: Annotated[str, typer.Option(help="version of BACI, such as V202401: each is a source of its own")],
+    codes: Annotated[list[Path] | None, typer.Option(help="BACI's country or product table", exists=True)] = None,
+    hs: Annotated[str | None, typer.Option(help="HS edition, such as 92, where the file's name does not say")] = None,
+    dry_run: DryRun = False,
+    max_bad: MaxBad = 0.001,
+    report: ReportTo = BAD_ROWS,
+) -> None:
+    """Import CEPII BACI files of one version."""
+    take(files, baci_format(version, hs, codes or ()), dry_run, max_bad, report)
+
+
+def take(files: list[Path], form: Format, dry_run: bool, max_bad: float, report: Path) -> None:
+    """Import files and print what came of it."""
+    opened = database()
+    schema.require_head(opened)
+    size = sum(path.stat().st_size for path in files)
+    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=size, rows=0, rate=0.0)
+
+        def progress(rows: int, taken: int) -> None:
+            bar.update(task, completed=taken, rows=rows, rate=rows / max(bar.tasks[task].elapsed or 0.0, 0.001))
+
+        done = run_import(opened, Order(files, form, report, max_bad, dry_run, progress))
+    print("\n".join(done.lines(dry_run)))
+
+
+@cli.command()
+def withdraw(release: Annotated[int, typer.Argument(help="number of an import's release", min=1)]) -> None:
+    """Take an import back: what it revised holds again, and its own state stays readable."""
+    opened = database()
+    schema.require_head(opened)
+    print(f"published release {take_back(opened, release)}, which takes release {release} back")
 
 
 @cli.command()

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from app.errors import BadDatabase, Busy, DatabaseUnavailable, KhorgosError, Pub
 from app.settings import Settings
 
 PUBLISH_LOCK = 0x6B686F72676F73  # "khorgos", the key of the advisory lock on PostgreSQL
+IMPORT_LOCK = PUBLISH_LOCK + 1  # the same of importers
+STAGING = "khorgos_staging"  # execution option: a transaction that writes to temporary tables alone
 OPCODES = 1000  # SQLite instructions between two looks at the clock
 LOCK_WAIT = 5.0  # seconds a writer waits for another
 BATCH = 1000  # rows fetched at once
@@ -73,6 +75,28 @@ class Database:
         try:
             with self.writer.begin() as connection:
                 lock(connection)
+                yield connection
+        except SQLAlchemyError as error:
+            raise translate(error) from error
+
+    @contextmanager
+    def staging(self) -> Iterator[Connection]:
+        """Give the importer's connection; it writes to temporary tables until `publish_staged`.
+
+        The lock of importers dies with its holder, as the tables do. Raises PublishBusy while another importer runs.
+        """
+        try:
+            with ExitStack() as stack:
+                if self.is_sqlite:
+                    stack.enter_context(beside(Path(f"{self.url.database}-import")))
+                connection = stack.enter_context(self.writer.connect())
+                connection.execution_options(**{STAGING: True})
+                if self.is_sqlite:
+                    connection.exec_driver_sql("PRAGMA temp.cache_size = -65536")
+                    connection.exec_driver_sql("PRAGMA cache_size = -65536")
+                else:
+                    alone(connection)
+                    stack.callback(forget, connection)
                 yield connection
         except SQLAlchemyError as error:
             raise translate(error) from error
@@ -131,7 +155,7 @@ def postgres_reader(url: URL, timeout: float, settings: Settings) -> Engine:
     """Make an engine whose sessions are read-only, see one snapshot and end what runs too long."""
     options = (
         f"-c statement_timeout={max(1, int(timeout * 1000))} -c default_transaction_read_only=on "
-        "-c default_transaction_isolation=repeatable\\ read -c lock_timeout=1000 -c timezone=UTC"
+        "-c default_transaction_isolation=repeatable\\ read -c lock_timeout=1000 -c timezone=UTC -c work_mem=64MB"
     )
     return create_engine(
         url, connect_args={"options": options, "connect_timeout": 5}, pool_pre_ping=True, **pool(settings)
@@ -156,8 +180,65 @@ def prepare_sqlite_writer(connection: DBAPIConnection, _: Any) -> None:
 
 
 def begin_immediate(connection: Connection) -> None:
-    """Take SQLite's write lock at once, not at the first write."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    """Take SQLite's write lock at once, not at the first write; what only stages needs none."""
+    staging = connection.get_execution_options().get(STAGING)
+    connection.exec_driver_sql("BEGIN" if staging else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[None]:
+    """Hold the lock of a file beside the database, which the system lets go when its holder dies."""
+    holder = sqlite3.connect(path, isolation_level=None, timeout=0)
+    try:
+        holder.execute("BEGIN EXCLUSIVE")
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise DatabaseUnavailable(f"{path.name} cannot be written: {error}") from error
+        raise PublishBusy("another import is running: try again when it has ended") from error
+    finally:
+        holder.close()
+
+
+def alone(connection: Connection) -> None:
+    """Be the one importer on PostgreSQL. Raises PublishBusy."""
+    if not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({IMPORT_LOCK})").scalar():
+        raise PublishBusy("another import is running: try again when it has ended")
+    connection.exec_driver_sql("SET work_mem = '128MB'")
+    connection.exec_driver_sql("SET temp_buffers = '64MB'")
+    connection.commit()
+
+
+def forget(connection: Connection) -> None:
+    """Close the session, so that its lock, settings and temporary tables go."""
+    connection.invalidate()
+
+
+def publish_staged(connection: Connection) -> None:
+    """End staging: what follows is the one transaction that publishes, under the publishing lock."""
+    connection.commit()
+    connection.execution_options(**{STAGING: False})
+    lock(connection)
+
+
+def load(connection: Connection, table: str, rows: Any) -> None:
+    """Append a polars frame to a table with its columns in their order: COPY, or prepared statements on SQLite."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        holes = ", ".join("?" * rows.width)
+        connection.exec_driver_sql("SELECT 1")  # begins the transaction
+        driver.executemany(f"INSERT INTO {table} VALUES ({holes})", rows.iter_rows())
+    else:
+        with driver.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN (FORMAT csv)") as copy:
+            copy.write(rows.write_csv(include_header=False).encode())
+
+
+def analyze(database: Database, table: str) -> None:
+    """Let the planner know what a table holds now."""
+    with database.writer.begin() as connection:
+        if database.is_sqlite:
+            connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
+        connection.exec_driver_sql(f"ANALYZE {table}")
 
 
 def lock(connection: Connection) -> None:
@@ -186,6 +267,8 @@ def translate_sqlite(error: DBAPIError) -> Exception:
         return PublishBusy("another process is writing to the database: try again when it has ended")
     if "no such table" in said:
         return not_made()
+    if "disk is full" in said:
+        return DatabaseUnavailable("the disk is full; nothing was published")
     if "unable to open" in said or "disk I/O" in said or "malformed" in said or "not a database" in said:
         return DatabaseUnavailable("the database file cannot be read")
     return error
@@ -200,6 +283,8 @@ def translate_postgres(error: DBAPIError) -> Exception:
         return PublishBusy("another process is publishing: try again when it has ended")
     if state == "42P01":
         return not_made()
+    if state == "53100":
+        return DatabaseUnavailable("the database's disk is full; nothing was published")
     lost = state is None and isinstance(error, OperationalError)
     if lost or (state or "")[:2] in ("08", "53", "57"):
         return DatabaseUnavailable("the database cannot be reached")

@@ -184,6 +184,25 @@ class PublishBusy(DataError):
     repair = "Wait until it ends and run the command again."
 
 
+class ImportRefused(KhorgosError):
+    """A file cannot be taken in; nothing of it is published."""
+
+
+class ImportInvalid(ImportRefused):
+    code, problem, title = "KHG301", "import-invalid", "A file is not of a format that is imported"
+    repair = "Give the file as its publisher has it; the message names what does not fit."
+
+
+class TooManyBadRows(ImportRefused):
+    code, problem, title = "KHG302", "too-many-bad-rows", "More rows of the file are bad than may be left out"
+    repair = "Read the report of bad rows and mend the file, or allow a larger share with --max-bad."
+
+
+class CannotWithdraw(ImportRefused):
+    code, problem, title = "KHG303", "cannot-withdraw", "The release cannot be taken back"
+    repair = "Name a release of the kind `import` that is not withdrawn yet; `khorgos releases` lists them."
+
+
 class ServerError(KhorgosError):
     """The service cannot answer now."""
 

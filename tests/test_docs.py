@@ -267,12 +267,13 @@ def test_readme_has_every_command(command: str) -> None:
 
 
 def test_readme_has_no_command_that_is_not_there() -> None:
-    listed = re.findall(r"^khorgos (?:db )?\w+", README, re.MULTILINE)
+    listed = re.findall(r"^khorgos (?:db |import )?\w+", README, re.MULTILINE)
     assert set(listed) == set(COMMANDS)
 
 
-def test_readme_has_every_option_of_serve() -> None:
-    options = [name for option in COMMANDS["khorgos serve"].params for name in option.opts]
+@pytest.mark.parametrize("command", ["khorgos serve", "khorgos import comtrade", "khorgos import baci"])
+def test_readme_has_every_option(command: str) -> None:
+    options = [name for option in COMMANDS[command].params for name in option.opts if name.startswith("--")]
     assert [name for name in options if name not in README and name.replace("--", "--no-") not in README] == []
 
 

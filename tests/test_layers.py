@@ -47,6 +47,7 @@ KNOWS = {
         ),
     },
     "alembic": {"schema"},
+    "polars": {"ingest"},
     "typer": {"cli"},
 }
 ONE_PAGE = "models.py"

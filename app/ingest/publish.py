@@ -2,11 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Table, func, insert, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
@@ -15,6 +16,7 @@ from app.codes import ReleaseKind
 from app.models import Base, Release, SearchEntry
 
 Record = Mapping[str, Any]
+Counts = Mapping[str, int]
 VERSION = frozenset({"release", "superseded_by", "id"})
 """Columns that say when, not what; `id` is a figure's and a quote's key, and kept there."""
 LATER = ("Evidence", "SearchEntry")
@@ -62,6 +64,11 @@ class Changes:
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.removed)
 
+    @property
+    def counts(self) -> Counts:
+        """How many rows there are of each."""
+        return {"added": len(self.added), "changed": len(self.changed), "removed": len(self.removed)}
+
 
 def publish(connection: Connection, dataset: Dataset, now: datetime | None = None) -> int | None:
     """Publish a dataset in the open transaction; give the release's number, or null when nothing changed."""
@@ -69,28 +76,42 @@ def publish(connection: Connection, dataset: Dataset, now: datetime | None = Non
     changes = {model: compare(connection, model, dataset) for model in MODELS}
     if not any(changes.values()):
         return None
-    number = (connection.execute(select(func.max(Release.id))).scalar() or 0) + 1
-    connection.execute(
-        insert(Release).values(
-            id=number,
-            published_at=now or datetime.now(UTC).replace(microsecond=0),
-            kind=dataset.kind,
-            source=dataset.name,
-            sha256=dataset.sha256,
-            rows_added=count(change.added for change in changes.values()),
-            rows_changed=count(change.changed for change in changes.values()),
-            rows_removed=count(change.removed for change in changes.values()),
-            rows_rejected=0,
-        )
-    )
+    number = next_release(connection)
+    counts = {model.__tablename__: change.counts for model, change in changes.items() if change}
+    add_release(connection, number, dataset.kind, dataset.name, dataset.sha256, counts, now)
     for model, change in changes.items():
         write(connection, model, change, number)
     return number
 
 
-def count(lists: Iterable[Sequence[Any]]) -> int:
-    """Give the length of several lists together."""
-    return sum(map(len, lists))
+def next_release(connection: Connection) -> int:
+    """Give the number of the release that is to be published."""
+    return (connection.execute(select(func.max(Release.id))).scalar() or 0) + 1
+
+
+def add_release(
+    connection: Connection,
+    number: int,
+    kind: ReleaseKind,
+    source: str,
+    sha256: str | None,
+    counts: Mapping[str, Counts],
+    now: datetime | None = None,
+    **more: Any,
+) -> None:
+    """Add the row of a release, with what it does to each table."""
+    whole = {name: sum(one[name] for one in counts.values()) for name in ("added", "changed", "removed")}
+    values = {
+        "published_at": now or datetime.now(UTC).replace(microsecond=0),
+        "sha256": sha256,
+        "rows_added": whole["added"],
+        "rows_changed": whole["changed"],
+        "rows_removed": whole["removed"],
+        "rows_rejected": 0,
+        "changes": orjson.dumps(counts).decode(),
+        **more,
+    }
+    connection.execute(insert(Release).values(id=number, kind=kind, source=source, **values))
 
 
 def with_words(dataset: Dataset) -> None:

@@ -1,0 +1,179 @@
+"""CEPII BACI: trade reconciled by CEPII from both sides' reports, one row an exporter, importer, HS6 product and year.
+
+Values are thousand US dollars FOB, weights metric tons. Versions must not be mixed, so a version is a source of its
+own; its last year is provisional. Area numbers are BACI's own and are looked up, never read as ISO numbers.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from app.codes import NOT_STATED, Flow, Frequency, ObsStatus, Valuation
+from app.errors import ImportInvalid
+from app.ingest.blocks import Header, decoded, plain
+from app.ingest.flows_read import (
+    FIRST_YEAR,
+    FLOW_COLUMNS,
+    LAST_YEAR,
+    Read,
+    area,
+    is_amount,
+    number,
+    says,
+    settle,
+    whole_dollars,
+)
+
+KNOWN = {"t": "year", "i": "exporter", "j": "importer", "k": "product", "v": "value", "q": "quantity"}
+EDITIONS = {"92": "H0", "96": "H1", "02": "H2", "07": "H3", "12": "H4", "17": "H5", "22": "H6"}
+"""Edition of the Harmonized System by the year in a file's name."""
+NAME = re.compile(r"BACI_HS(\d\d)_Y(\d{4})_V(\d{6}[a-z]?)", re.IGNORECASE)
+VERSION = re.compile(r"V?(\d{4})(0[1-9]|1[0-2])([a-z]?)", re.IGNORECASE)
+CODE_COLUMNS = {"countrycode": "area", "code": "product", "iso3digitalpha": "iso3", "countryiso3": "iso3"}
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What BACI's own code tables say: the ISO code of each area number, and which products there are."""
+
+    areas: Mapping[str, str] = field(default_factory=dict)
+    products: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of BACI, such as V202401; its last year is two before that of its release."""
+
+    text: str
+    last_year: int
+
+    @property
+    def source(self) -> dict[str, object]:
+        """The source that the version is."""
+        return {
+            "slug": f"cepii-baci-{self.text.lower()}",
+            "kind": "dataset",
+            "title": f"BACI, version {self.text[1:]}",
+            "publisher": "CEPII",
+            "url": "https://www.cepii.fr/CEPII/en/bdd_modele/bdd_modele_item.asp?id=37",
+            "published_on": None,
+            "language": "en",
+            "licence": "Etalab Open Licence 2.0",
+            "sha256": None,
+            "length": None,
+            "note": "Reconciled by CEPII from the reports of both sides, valued FOB: neither country's own report. "
+            f"The last year, {self.last_year}, is provisional. Versions are not to be mixed. Cite Gaulier, G. and "
+            "Zignago, S. (2010), CEPII Working Paper 2010-23.",
+        }
+
+
+def read_version(text: str) -> Version:
+    """Read `V202401`. Raises ImportInvalid."""
+    found = VERSION.fullmatch(text)
+    if found is None:
+        raise ImportInvalid(f"--version {text[:40]!r} is no version of BACI, such as V202401")
+    return Version(f"V{found[1]}{found[2]}{found[3].lower()}", int(found[1]) - 2)
+
+
+def edition_of(name: str, version: Version, stated: str | None) -> str:
+    """Give the HS edition that a file's name says, and hold the name to the version. Raises ImportInvalid."""
+    found = NAME.search(name)
+    if found and f"V{found[3].lower()}" != version.text:
+        raise ImportInvalid(f"{name}: the file is of version V{found[3]}, --version says {version.text}")
+    edition = stated.upper().removeprefix("HS") if stated else found[1] if found else None
+    if edition not in EDITIONS:
+        raise ImportInvalid(
+            f"{name}: name the edition with --hs, one of {', '.join(EDITIONS)}: the file's name does not"
+        )
+    if found and found[1] != edition:
+        raise ImportInvalid(f"{name}: the file is of HS{found[1]}, --hs says {edition}")
+    return EDITIONS[edition]
+
+
+def read_codes(paths: Iterable[Path]) -> Codes:
+    """Read BACI's country and product tables, in any of their layouts. Raises ImportInvalid."""
+    areas: dict[str, str] = {}
+    products: set[str] = set()
+    for path in paths:
+        lines = decoded(path.read_bytes()).removeprefix("\ufeff").splitlines()
+        table = csv.DictReader(lines)
+        names = {CODE_COLUMNS[plain(name)]: name for name in table.fieldnames or () if plain(name) in CODE_COLUMNS}
+        if "area" not in names and "product" not in names:
+            raise ImportInvalid(f"{path.name}: it is neither BACI's table of countries nor one of products")
+        for row in table:
+            if "area" in names and row.get(names.get("iso3", "")):
+                areas[row[names["area"]].strip().lstrip("0")] = row[names["iso3"]].strip()
+            elif "product" in names:
+                products.add(row[names["product"]].strip().zfill(6))
+    return Codes(areas, frozenset(products))
+
+
+def check_header(name: str, header: Header) -> None:
+    """Refuse a file that is no BACI file. Raises ImportInvalid."""
+    if missing := [letter for letter, ours in KNOWN.items() if ours not in header.kept.values()]:
+        raise ImportInvalid(f"{name}: the header is not BACI's t,i,j,k,v,q; it lacks {', '.join(missing)}")
+
+
+def parse(rows: pl.DataFrame, areas: Mapping[str, str], codes: Codes, edition: str, version: Version) -> Read:
+    """Read rows as flows from the exporter; `areas` gives the code of each area number, before BACI's own table."""
+    known = {**{one: iso3 for one, iso3 in codes.areas.items() if iso3 in areas.values()}, **areas}
+    quantity = pl.col("quantity").str.strip_chars()
+    found = rows.with_columns(
+        area("exporter", known).alias("_reporter"),
+        area("importer", known).alias("_partner"),
+        pl.col("product").str.strip_chars().str.zfill(6).alias("_product"),
+        number("year").alias("_year"),
+        (number("value") * 1000).alias("_value"),
+        (number("quantity") * 1000).alias("_weight"),
+        quantity.is_in(["", "NA"]).alias("_unweighed"),
+    )
+    listed = pl.col("_product").is_in(sorted(codes.products)) if codes.products else pl.lit(True)
+    faults = (
+        (
+            ~(
+                pl.col("year").str.strip_chars().str.contains(r"^[0-9]{4}$")
+                & pl.col("_year").is_between(FIRST_YEAR, LAST_YEAR)
+            ),
+            says("year", "year", "is no year"),
+        ),
+        (pl.col("_reporter").is_null(), says("exporter", "exporter", "is no area that is known")),
+        (pl.col("_partner").is_null(), says("importer", "importer", "is no area that is known")),
+        (~pl.col("_product").str.contains(r"^[0-9]{6}$"), says("product", "product", "is no HS code of 6 digits")),
+        (~listed, says("product", "product", "is not in BACI's table of products")),
+        (~is_amount(pl.col("_value")).fill_null(False), says("value", "value", "is no amount")),
+        (
+            ~pl.col("_unweighed") & ~is_amount(pl.col("_weight")).fill_null(False),
+            says("quantity", "quantity", "is no amount"),
+        ),
+    )
+    good, bad = settle(found, faults)
+    return Read(flows_of(good, edition, version), bad)
+
+
+def flows_of(rows: pl.DataFrame, edition: str, version: Version) -> pl.DataFrame:
+    """Give good rows the columns of a flow; the version's last year is provisional."""
+    is_last = pl.col("_year") >= version.last_year
+    found = rows.select(
+        pl.col("_reporter").alias("reporter"),
+        pl.col("_partner").alias("partner"),
+        pl.lit(Flow.EXPORT.value).alias("flow"),
+        pl.col("_product").alias("product"),
+        pl.lit(edition).alias("classification"),
+        pl.lit(Frequency.ANNUAL.value).alias("frequency"),
+        pl.col("year").str.strip_chars().alias("period"),
+        pl.lit(NOT_STATED).alias("breakdown"),
+        whole_dollars(pl.col("_value")).alias("value_usd"),
+        pl.when(pl.col("_unweighed")).then(None).otherwise(pl.col("_weight")).alias("net_weight_kg"),
+        pl.lit(None, pl.Boolean).alias("net_weight_estimated"),
+        pl.lit(Valuation.FOB.value).alias("valuation"),
+        pl.when(is_last)
+        .then(pl.lit(ObsStatus.PROVISIONAL.value))
+        .otherwise(pl.lit(ObsStatus.NORMAL.value))
+        .alias("obs_status"),
+        pl.col("line").cast(pl.Int64),
+    )
+    return found.cast(FLOW_COLUMNS)  # type: ignore[arg-type]  # polars types the mapping too narrowly

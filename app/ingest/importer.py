@@ -1,0 +1,285 @@
+"""One import is one release: read, staged, and published by one transaction at the end, or not at all."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, select
+
+from app.codes import Method, ReleaseKind
+from app.db import Database, analyze, publish_staged
+from app.errors import ImportInvalid, TooManyBadRows
+from app.ingest import baci, comtrade, staging
+from app.ingest.blocks import BAD_SCHEMA, Block, Header, digest_of, opened, read_blocks, read_header
+from app.ingest.flows_read import Read
+from app.ingest.publish import Changes, Dataset, add_release, compare, digest, next_release, with_words, write
+from app.models import Country, Release, SearchEntry, Source, TradeFlow
+
+AGAIN = "the same row again"
+Parse = Callable[[pl.DataFrame, Mapping[str, str]], Read]
+
+
+@dataclass(frozen=True)
+class Format:
+    """How files of one dataset are read."""
+
+    known: Mapping[str, str]
+    check_header: Callable[[str, Header], None]
+    parse_of: Callable[[str], Parse]  # by the file's name
+    source: Mapping[str, Any]
+    method: Method
+    options: str | None = None
+
+
+def comtrade_format(all_breakdowns: bool) -> Format:
+    """Give how UN Comtrade files are read."""
+    parse = partial(comtrade.parse, all_breakdowns=all_breakdowns)
+    options = "all-breakdowns" if all_breakdowns else None
+    return Format(
+        comtrade.KNOWN, comtrade.check_header, lambda _: parse, comtrade.SOURCE, Method.STATED, options=options
+    )
+
+
+def baci_format(version: str, hs: str | None, codes: Sequence[Path]) -> Format:
+    """Give how BACI files of a version are read. Raises ImportInvalid."""
+    found, tables = baci.read_version(version), baci.read_codes(codes)
+
+    def parse_of(name: str) -> Parse:
+        edition = baci.edition_of(name, found, hs)
+        return partial(baci.parse, codes=tables, edition=edition, version=found)
+
+    return Format(baci.KNOWN, baci.check_header, parse_of, found.source, Method.RECONCILED)
+
+
+@dataclass
+class Summary:
+    """What came of an import, row by row."""
+
+    read: int = 0
+    added: int = 0
+    unchanged: int = 0
+    revised: int = 0
+    bad: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    release: int | None = None
+    again: int | None = None  # release that has these very files
+    report: Path | None = None
+
+    @property
+    def bad_share(self) -> float:
+        """Share of the rows read that are bad, from 0 to 1."""
+        return self.bad / self.read if self.read else 0.0
+
+    def lines(self, dry_run: bool) -> list[str]:
+        """Tell it to a person; the counts add up to the rows read."""
+        if self.again:
+            return [f"nothing to do: release {self.again} is of these very files"]
+        loaded = f"{self.added} added, {self.revised} revised, {self.unchanged} unchanged"
+        told = [f"read {self.read} rows: {loaded}, {self.left_out.total()} left out, {self.bad} bad"]
+        told += [f"  left out: {count} rows, {why}" for why, count in sorted(self.left_out.items())]
+        if self.report:
+            told.append(f"  bad rows with file, line and reason: {self.report}")
+        if dry_run:
+            return [*told, "nothing was published: it was a dry run"]
+        return [*told, f"published release {self.release}" if self.release else "published nothing: no row changed"]
+
+
+class Report:
+    """The bad rows of an import as CSV; the file is made when there is one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows = 0
+        self._stack = ExitStack()
+        self._writer: Any = None
+
+    def __enter__(self) -> "Report":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def add(self, name: str, rows: pl.DataFrame) -> None:
+        """Write bad rows of a file."""
+        if rows.is_empty():
+            return
+        if self._writer is None:
+            file = self._stack.enter_context(self.path.open("w", newline="", encoding="utf-8"))
+            self._writer = csv.writer(file)
+            self._writer.writerow(("file", "line", "reason", "row"))
+        self._writer.writerows((name, *row) for row in rows.select(list(BAD_SCHEMA)).iter_rows())
+        self.rows += rows.height
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be imported, and how strictly."""
+
+    paths: Sequence[Path]
+    format: Format
+    report: Path
+    max_bad: float = 0.001
+    dry_run: bool = False
+    progress: Callable[[int, int], None] | None = None  # told the rows and bytes of the files read
+
+
+def run_import(database: Database, order: Order) -> Summary:
+    """Import files as one release; nothing is published unless all of it is.
+
+    Raises ImportInvalid, TooManyBadRows, PublishBusy, DatabaseUnavailable.
+    """
+    slug = order.format.source["slug"]
+    sha256 = digest_of_all(order.paths)
+    with database.read() as connection:
+        areas = read_areas(connection)
+        again = last_import(connection, slug, sha256, order.format.options)
+    if again is not None:
+        return Summary(again=again)
+    summary = Summary()
+    with database.staging() as connection, Report(order.report) as report:
+        staging.create(connection)
+        names = read_files(connection, order, areas, summary, report)
+        settle(connection, names, summary, report)
+        refuse_bad(summary, report, order.max_bad)
+        publish_staged(connection)
+        publish(connection, order, sha256, summary)
+        if order.dry_run:
+            connection.rollback()
+            summary.release = None
+        else:
+            connection.commit()
+    if summary.release:
+        analyze(database, TradeFlow.__tablename__)
+    return summary
+
+
+def digest_of_all(paths: Sequence[Path]) -> str:
+    """Give the SHA-256 of a file, or of the hashes of several one after the other."""
+    found = [digest_of(path) for path in paths]
+    return found[0] if len(found) == 1 else digest(f"{one}\n".encode() for one in found)
+
+
+def read_areas(connection: Connection) -> dict[str, str]:
+    """Give the code of every area number that UN Comtrade and BACI use; zero, the World, has no digit left."""
+    areas: dict[str, str] = {}
+    query = select(Country.iso3, Country.comtrade_code, Country.comtrade_also).where(Country.superseded_by.is_(None))
+    for iso3, code, also in connection.execute(query):
+        for number in (*(() if code is None else (str(code),)), *also):
+            areas[number.lstrip("0")] = iso3
+    return areas
+
+
+def last_import(connection: Connection, slug: str, sha256: str, options: str | None) -> int | None:
+    """Give the release of these very files, if it is the last word of its source."""
+    query = select(Release.id, Release.sha256, Release.options, Release.kind).where(Release.source == slug)
+    last = connection.execute(query.order_by(Release.id.desc()).limit(1)).first()
+    same = last and (last.sha256, last.options, last.kind) == (sha256, options, ReleaseKind.IMPORT)
+    return last.id if last and same else None
+
+
+def read_files(
+    connection: Connection, order: Order, areas: Mapping[str, str], summary: Summary, report: Report
+) -> list[str]:
+    """Read and stage every file; give the names of the files read, in the order of their numbers."""
+    names: list[str] = []
+    before = 0
+    for path in order.paths:
+        for name, block in blocks_of(path, order.format):
+            if not names or names[-1] != name:
+                names.append(name)
+                parse = order.format.parse_of(name)
+            found = parse(block.rows, areas)
+            report.add(name, block.bad)
+            report.add(name, found.bad)
+            summary.read += block.read
+            summary.bad += block.bad.height + found.bad.height
+            summary.left_out.update(found.left_out)
+            staging.stage(connection, found.flows, len(names) - 1)
+            if order.progress:
+                order.progress(summary.read, before + block.taken)
+        before += path.stat().st_size
+    if not summary.read:
+        raise ImportInvalid(f"{', '.join(path.name for path in order.paths)}: there is no row")
+    return names
+
+
+def blocks_of(path: Path, form: Format) -> Iterator[tuple[str, Block]]:
+    """Give the blocks of every file that a path holds, each with the file's name."""
+    with opened(path) as files:
+        for name, text, disk in files:
+            header = read_header(name, text, form.known)
+            form.check_header(name, header)
+            for block in read_blocks(name, text, disk, header):
+                yield name, block
+
+
+def settle(connection: Connection, names: Sequence[str], summary: Summary, report: Report) -> None:
+    """Take out what is there twice, and work out the days of the periods."""
+    doubled = staging.take_doubled(connection)
+    summary.left_out.update(AGAIN for one in doubled if one.is_same)
+    for number, name in enumerate(names):
+        rows = [(one.line, one.reason, None) for one in doubled if one.file == number and not one.is_same]
+        summary.bad += len(rows)
+        report.add(name, pl.DataFrame(rows, BAD_SCHEMA, orient="row"))
+    staging.settle_periods(connection)
+
+
+def refuse_bad(summary: Summary, report: Report, max_bad: float) -> None:
+    """Refuse an import with too many bad rows. Raises TooManyBadRows."""
+    summary.report = report.path if report.rows else None
+    if summary.bad_share > max_bad:
+        raise TooManyBadRows(
+            f"{summary.bad} of {summary.read} rows are bad, {summary.bad_share:.3%}, and --max-bad allows "
+            f"{max_bad:.3%}: nothing was published; {report.path} tells each with its line"
+        )
+
+
+def publish(connection: Connection, order: Order, sha256: str, summary: Summary) -> None:
+    """Publish what is staged as the next release, unless it changes nothing."""
+    slug = order.format.source["slug"]
+    number = next_release(connection)
+    is_first = not staging.has_rows(connection, slug)
+    staged = staging.count(connection)
+    summary.revised = 0 if is_first else staging.supersede(connection, slug, number)
+    inserted = staging.add(connection, slug, order.format.method, number, is_first)
+    summary.added = inserted - summary.revised
+    summary.unchanged = staged - inserted
+    if not inserted:
+        return
+    changes = publish_source(connection, order.format.source)
+    counts: dict[str, Any] = {model.__tablename__: change.counts for model, change in changes.items() if change}
+    counts["trade_flows"] = {
+        "added": summary.added,
+        "changed": summary.revised,
+        "removed": 0,
+        **staging.affected(connection, slug, number),
+    }
+    names = ", ".join(path.name for path in order.paths)
+    add_release(
+        connection,
+        number,
+        ReleaseKind.IMPORT,
+        slug,
+        sha256,
+        counts,
+        file_name=names,
+        options=order.format.options,
+        rows_rejected=summary.bad,
+    )
+    for model, change in changes.items():
+        write(connection, model, change, number)
+    summary.release = number
+
+
+def publish_source(connection: Connection, source: Mapping[str, Any]) -> dict[type[Any], Changes]:
+    """Give what is new about the source itself and its words."""
+    dataset = Dataset(source["slug"], ReleaseKind.IMPORT, (source["slug"],), "")
+    dataset.records[Source] = [{**source, "source": source["slug"]}]
+    with_words(dataset)
+    return {model: compare(connection, model, dataset) for model in (Source, SearchEntry)}

@@ -1,0 +1,181 @@
+"""Staged flows: what an import has read, in a temporary table that dies with it, until one transaction publishes it.
+
+The statements are the same on each engine: ordinary joins and INSERT ... SELECT, in sets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    Float,
+    Integer,
+    MetaData,
+    Table,
+    and_,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy import delete as delete_from
+from sqlalchemy.schema import DropTable
+
+from app.codes import NOT_STATED, Method
+from app.db import load
+from app.ingest.flows_read import FLOW_COLUMNS
+from app.models import ByteOrdered, TradeFlow
+from app.periods import parse_period
+
+KEY = ("reporter", "partner", "flow", "product", "classification", "frequency", "period", "breakdown")
+VALUES = ("value_usd", "net_weight_kg", "net_weight_estimated", "valuation", "obs_status")
+TYPES: dict[Any, Any] = {pl.String: ByteOrdered, pl.Int64: BigInteger, pl.Float64: Float, pl.Boolean: Boolean}
+METADATA = MetaData()
+STAGED = Table(
+    "staged_flows",
+    METADATA,
+    *(Column(name, TYPES[kind], primary_key=name in KEY) for name, kind in FLOW_COLUMNS.items() if name != "line"),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("file", Integer, primary_key=True, autoincrement=False),
+    prefixes=["TEMPORARY"],
+    sqlite_with_rowid=False,
+)
+"""Flows in the order of their key, with file and line. The key alone may be there twice, and is then told."""
+PERIODS = Table(
+    "staged_periods",
+    METADATA,
+    Column("period", ByteOrdered, primary_key=True),
+    Column("period_start", Date),
+    Column("period_end", Date),
+    Column("year", Integer),
+    prefixes=["TEMPORARY"],
+)
+"""The days of each period that was read."""
+FLOW: Table = TradeFlow.__table__  # type: ignore[assignment]  # a mapped class has a table
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """A row whose key is there more than once."""
+
+    file: int
+    line: int
+    is_same: bool  # as the first that has the key
+
+    @property
+    def reason(self) -> str:
+        """Why the row is not taken."""
+        return "its key is there with another value too, and which one holds is not said"
+
+
+def create(connection: Connection) -> None:
+    """Make the temporary tables anew; a pooled connection may still have those of the import before."""
+    for table in METADATA.sorted_tables:
+        connection.execute(DropTable(table, if_exists=True))
+    METADATA.create_all(connection, checkfirst=False)
+    connection.commit()
+
+
+def stage(connection: Connection, flows: pl.DataFrame, file: int) -> None:
+    """Append flows of one file."""
+    ordered = flows.sort(KEY).with_columns(pl.lit(file).alias("file"))
+    load(connection, STAGED.name, ordered.select([column.name for column in STAGED.columns]))
+    connection.commit()
+
+
+def settle_periods(connection: Connection) -> None:
+    """Work out the days of every period once."""
+    known = connection.execute(select(STAGED.c.period).distinct()).scalars()
+    periods = [(text, parse_period(text)) for text in known]
+    rows = [
+        {"period": text, "period_start": one.start, "period_end": one.end, "year": one.year} for text, one in periods
+    ]
+    if rows:
+        connection.execute(insert(PERIODS), rows)
+    connection.commit()
+
+
+def take_doubled(connection: Connection) -> list[Doubled]:
+    """Take out rows whose key is there more than once: the same again goes but for the first, others go all."""
+    keys = [STAGED.c[name] for name in KEY]
+    twice = select(*keys).group_by(*keys).having(func.count() > 1)
+    found: list[Doubled] = []
+    for key in connection.execute(twice).all():
+        same = and_(*(column == value for column, value in zip(keys, key, strict=True)))
+        values = [STAGED.c[name] for name in VALUES]
+        query = select(STAGED.c.file, STAGED.c.line, *values).where(same).order_by(STAGED.c.file, STAGED.c.line)
+        rows = connection.execute(query).all()
+        alike = all(row[2:] == rows[0][2:] for row in rows)
+        gone = [Doubled(row.file, row.line, alike) for row in (rows[1:] if alike else rows)]
+        for one in gone:
+            place = (STAGED.c.file == one.file, STAGED.c.line == one.line)
+            connection.execute(delete_from(STAGED).where(same, *place))
+        found += gone
+    connection.commit()
+    return found
+
+
+def count(connection: Connection) -> int:
+    """Count the staged rows."""
+    return connection.execute(select(func.count()).select_from(STAGED)).scalar_one()
+
+
+def current(source: str) -> Any:
+    """Tell whether a published row is the current version of a staged one."""
+    same = (FLOW.c[name] == STAGED.c[name] for name in KEY)
+    return and_(*same, FLOW.c.source == source, FLOW.c.stated_by == NOT_STATED, FLOW.c.superseded_by.is_(None))
+
+
+def differs() -> Any:
+    """Tell whether a staged row says something else than its current version."""
+    return or_(*(FLOW.c[name].is_distinct_from(STAGED.c[name]) for name in VALUES))
+
+
+def has_rows(connection: Connection, source: str) -> bool:
+    """Tell whether the source has current flows."""
+    query = select(literal(1)).where(FLOW.c.source == source, FLOW.c.superseded_by.is_(None)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def supersede(connection: Connection, source: str, number: int) -> int:
+    """End the current versions that staged rows revise; give how many."""
+    ended = update(FLOW).where(current(source), differs()).values(superseded_by=number)
+    return connection.execute(ended).rowcount
+
+
+def add(connection: Connection, source: str, method: Method, number: int, is_first: bool) -> int:
+    """Add the staged rows that have no current version; give how many."""
+    named = [*KEY, *VALUES]
+    constant = {
+        "source": literal(source),
+        "stated_by": literal(NOT_STATED),
+        "release": literal(number),
+        "method": literal(str(method)),
+        "inferred": literal(""),
+    }
+    dated = [PERIODS.c.period_start, PERIODS.c.period_end, PERIODS.c.year]
+    query = select(*(STAGED.c[name] for name in named), *constant.values(), *dated)
+    joined: Any = STAGED.join(PERIODS, PERIODS.c.period == STAGED.c.period)
+    if is_first:
+        query = query.select_from(joined)
+    else:
+        query = query.select_from(joined.outerjoin(FLOW, current(source))).where(FLOW.c.reporter.is_(None))
+    columns = [*named, *constant, *(column.name for column in dated)]
+    ordered = query.order_by(*(STAGED.c[name] for name in KEY))
+    added = insert(FLOW).from_select(columns, ordered).execution_options(preserve_rowcount=True)
+    return connection.execute(added).rowcount
+
+
+def affected(connection: Connection, source: str, number: int) -> dict[str, Sequence[Any]]:
+    """Give the reporters and years whose flows a release adds or revises."""
+    here = (FLOW.c.source == source, FLOW.c.release == number)
+    pairs = connection.execute(select(FLOW.c.reporter, FLOW.c.year).where(*here).distinct()).all()
+    return {"reporters": sorted({row[0] for row in pairs}), "years": sorted({row[1] for row in pairs})}
