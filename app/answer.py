@@ -9,15 +9,13 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cached_property
 from typing import Any
 
 import anyio
 import orjson
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, Connection, Row, Select
+from sqlalchemy import BigInteger, Connection, Row
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -25,10 +23,10 @@ from starlette.types import Message, Receive, Scope, Send
 from app.ask import Ask, asked, broken_cursor, cursor_state
 from app.db import BATCH
 from app.errors import Fault, NoSuchRecord, QueryTimeout, nearest
-from app.evidence import evidence_of
 from app.formats import FLAT_FORMATS, JSON, JSON_MEDIA, TABLE_FORMATS, flat
 from app.formats.base import Format
 from app.params import ListParams, RecordParams, TableParams, refuse_unknown_fields
+from app.plan import Plan
 from app.query import (
     Clause,
     Order,
@@ -131,84 +129,6 @@ def no_such(connection: Connection, plan: "Plan", clause: Clause) -> NoSuchRecor
     message = f"there is no {clause.parameter} {str(clause.value)[:60]!r} in release {plan.ask.edition.number}"
     suggestion = nearest(str(clause.value), known)
     return NoSuchRecord.of(Fault(clause.parameter, clause.value, message, did_you_mean=suggestion))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One table request, settled: which rows, which fields, in which order."""
-
-    ask: Ask
-    resource: Resource
-    clauses: tuple[Clause, ...]
-    fields: tuple[str, ...]
-    order: tuple[Order, ...]
-    origin: tuple[Resource, tuple[Clause, ...]]
-
-    @cached_property
-    def columns(self) -> list[Any]:
-        """Columns of the SELECT: those of the fields, the keys of the order, the record's own key."""
-        known = self.resource.fields
-        columns = [known[name].column for name in self.needed]
-        return [*columns, *(key.column for key in self.order), *self.identity]
-
-    @cached_property
-    def needed(self) -> tuple[str, ...]:
-        """Fields to select: those asked, and those that others are labels of or made from."""
-        known = self.resource.fields
-        return tuple(dict.fromkeys(needed for name in self.fields if name in known for needed in known[name].needs))
-
-    @cached_property
-    def identity(self) -> tuple[Any, ...]:
-        """The column of the record's key, where evidence is asked, or of the count of all rows."""
-        if self.resource.counted is not None:
-            return (self.resource.counted,)
-        return (self.resource.identity,) if "evidence" in self.fields else ()
-
-    def select(self) -> Select[Any]:
-        """Give the SELECT of the rows, without order."""
-        labelled = [column.label(f"c{number}") for number, column in enumerate(self.columns)]
-        return select_rows(self.resource, self.clauses, self.ask.edition.number, labelled)
-
-    def keys(self, row: Sequence[Any]) -> list[Any]:
-        """Give the keys of the order of a selected row."""
-        start = len(self.needed)
-        return list(row[start : start + len(self.order)])
-
-    def records(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-        """Turn selected rows into the fields asked."""
-        return [dict(zip(self.fields, values, strict=True)) for values in self.values(connection, rows)]
-
-    def values(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
-        """Turn selected rows into the values of the fields asked, in their order."""
-        getters = [self.getter(name) for name in self.fields]
-        evidence: Mapping[str, Any] = {}
-        if self.identity and "evidence" in self.fields and rows:
-            keys = [row[-1] for row in rows]
-            evidence = evidence_of(connection, self.resource.record, keys, self.ask.edition.number)
-        for row in rows:
-            yield [get(row) if get else evidence.get(row[-1], []) for get in getters]
-
-    def getter(self, name: str) -> Callable[[Sequence[Any]], Any] | None:
-        """Give the function that takes a field from a selected row; null for evidence."""
-        if name == "evidence":
-            return None
-        one = self.resource.fields[name]
-        if made := one.made:
-            places = {needed: self.needed.index(needed) for needed in made.needs}
-            return lambda row: made.build({needed: row[place] for needed, place in places.items()}, self.ask)
-        if one.label:
-            place = self.needed.index(one.label.field)
-            labels = self.ask.edition.names.vocabularies[one.label.vocabulary].labels
-            return lambda row: labels.get(row[place])
-        place = self.needed.index(name)
-        if one.is_number:
-            return lambda row: whole(row[place])
-        return lambda row: row[place]
-
-
-def whole(value: float | None) -> float | int | None:
-    """Give a number without a fraction as an integer: 30050000000, not 30050000000.0."""
-    return int(value) if value is not None and value == int(value) else value
 
 
 def page(connection: Connection, plan: Plan, after: list[Any] | None) -> Response:

@@ -13,6 +13,7 @@ from app.letters import bare
 from app.models import (
     Country,
     CountryGroup,
+    Evidence,
     Expert,
     Organization,
     Product,
@@ -89,6 +90,8 @@ class Names:
     vocabularies: Mapping[str, Vocabulary]
     aggregates: frozenset[str]
     """What is no economy: sums of economies, and areas beside them."""
+    proved: frozenset[str]
+    """Sources whose records have words behind them."""
 
     def label(self, vocabulary: str, code: str | None) -> str | None:
         """Give what a code is called."""
@@ -114,7 +117,9 @@ def load_names(connection: Connection, release: int) -> Names:
         return connection.execute(select(*columns).where(visible(model, release)).order_by(columns[0]))
 
     places, aggregates = read_places(rows)
-    return Names({**places, **read_speakers(rows), **read_subjects(rows), **read_products(rows)}, aggregates)
+    vocabularies = {**places, **read_speakers(rows), **read_subjects(rows), **read_products(rows)}
+    proved = connection.execute(select(Evidence.source).where(visible(Evidence, release)).distinct()).scalars()
+    return Names(vocabularies, aggregates, frozenset(proved))
 
 
 def read_places(rows: Rows) -> tuple[dict[str, Vocabulary], frozenset[str]]:

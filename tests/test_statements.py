@@ -12,7 +12,7 @@ from test_http import BIG, FLOWS, LISTS, OPERATIONS, URLS, flow, publish_invente
 
 from app.db import Database
 from app.main import create_app
-from app.models import TradeFlow
+from app.models import Evidence, TradeFlow
 from app.settings import Settings
 
 STATEMENTS = {
@@ -85,11 +85,18 @@ def counting(seeded: Database) -> Iterator[Counted]:
         yield found
 
 
+WORDS = {
+    **{"record": "trade_flows", "record_key": "none", "field": "value_usd", "figure": None, "source": "invented"},
+    **{"start": 0, "end": 4, "exact": "2023"},
+}
+"""Words of the invented source: without any, its rows are not asked for words."""
+
+
 @pytest.fixture(scope="module")
 def counting_big(engine: str, workshop: Workshop) -> Iterator[Counted]:
     """Give a client that counts, over a large table."""
     database = workshop.copy(engine)
-    publish_invented(database, {TradeFlow: [flow(number) for number in range(BIG)]})
+    publish_invented(database, {TradeFlow: [flow(number) for number in range(BIG)], Evidence: [WORDS]})
     with counted(database) as found:
         yield found
     workshop.remove(database)

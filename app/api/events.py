@@ -9,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import codes
-from app.answer import answer, answer_one, whole
+from app.answer import answer, answer_one
 from app.ask import Ask
 from app.envelope import listing, single
 from app.evidence import EvidenceItem, evidence_of
 from app.models import Event, Indicator, Observation
 from app.names import visible
 from app.params import CodeOf, Countries, ListParams, Many, RecordParams, Sources, Year, Years
+from app.plan import whole
 from app.query import Resource, Row, Where, key_is
 
 router = APIRouter(prefix="/v1", tags=["Events and indicators"])

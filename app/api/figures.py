@@ -9,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import codes
-from app.answer import answer, answer_one, whole
+from app.answer import answer, answer_one
 from app.ask import Ask
 from app.envelope import listing, single
 from app.evidence import Citation, cite
 from app.models import Evidence, Figure, Quote, Source
 from app.names import visible
 from app.params import CodeOf, ListParams, Many, RecordParams, Sources, Speakers
+from app.plan import whole
 from app.query import Label, Resource, Row, Where, key_is
 
 router = APIRouter(prefix="/v1", tags=["Figures and sources"])
