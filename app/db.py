@@ -92,7 +92,7 @@ class Database:
                 connection = stack.enter_context(self.writer.connect())
                 connection.execution_options(**{STAGING: True})
                 if self.is_sqlite:
-                    connection.exec_driver_sql("PRAGMA temp.cache_size = -65536")
+                    connection.exec_driver_sql("PRAGMA temp.cache_size = -32768")
                     connection.exec_driver_sql("PRAGMA cache_size = -65536")
                 else:
                     alone(connection)

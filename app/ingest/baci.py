@@ -128,7 +128,7 @@ def parse(rows: pl.DataFrame, areas: Mapping[str, str], codes: Codes, edition: s
         pl.col("product").str.strip_chars().str.zfill(6).alias("_product"),
         number("year").alias("_year"),
         (number("value") * 1000).alias("_value"),
-        (number("quantity") * 1000).alias("_weight"),
+        (number("quantity") * 1000).round(6).alias("_weight"),  # 1.005 tons are 1005 kg, not 1004.9999999999999
         quantity.is_in(["", "NA"]).alias("_unweighed"),
     )
     listed = pl.col("_product").is_in(sorted(codes.products)) if codes.products else pl.lit(True)

@@ -21,7 +21,7 @@ import polars as pl
 
 from app.errors import ImportInvalid
 
-BLOCK = 16 * 2**20
+BLOCK = 8 * 2**20
 """Bytes read at once."""
 LINE_MAX = 2**20
 """Longest line; a longer one is no row of such a file."""

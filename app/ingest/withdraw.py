@@ -19,9 +19,11 @@ def withdraw(database: Database, number: int, now: datetime | None = None) -> in
     with database.publishing() as connection:
         source = source_of(connection, number)
         later = next_release(connection)
-        counts = {FLOW.name: take_rows_back(connection, source, number, later)}
+        counts = {TradeFlow.__tablename__: take_rows_back(connection, source, number, later)}
         ending = {} if speaks(connection, source) else said_of(connection, source)
-        counts |= {model.__tablename__: {"added": 0, "changed": 0, "removed": len(keys)} for model, keys in ending.items()}
+        counts |= {
+            model.__tablename__: {"added": 0, "changed": 0, "removed": len(keys)} for model, keys in ending.items()
+        }
         told = {name: count for name, count in counts.items() if any(count.values())}
         add_release(connection, later, ReleaseKind.WITHDRAWAL, source, None, told, now, withdraws=number)
         for model, keys in ending.items():
@@ -90,7 +92,8 @@ def speaking(version: Any, number: int) -> ColumnElement[bool]:
     """Tell whether a version is of a release that still says something when `number` is taken back."""
     taken_back = select(Release.withdraws).where(Release.withdraws.is_not(None))
     silent = or_(Release.kind == ReleaseKind.WITHDRAWAL, Release.id == number, Release.id.in_(taken_back))
-    return version.c.release.not_in(select(Release.id).where(silent))
+    said: ColumnElement[bool] = version.c.release.not_in(select(Release.id).where(silent))
+    return said
 
 
 def said_of(connection: Connection, source: str) -> dict[type[Any], list[tuple[Any, ...]]]:
