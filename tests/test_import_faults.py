@@ -4,6 +4,7 @@ import gzip
 from pathlib import Path
 
 import pytest
+from conftest import Workshop
 from trade_files import (
     FLOW,
     PLUS,
@@ -220,9 +221,9 @@ FILES = (
 
 
 @pytest.fixture(scope="module")
-def shared(engine: str, workshop: object) -> Database:
+def shared(engine: str, workshop: Workshop) -> Database:
     """Give a seeded database that only refused imports are tried on."""
-    return workshop.copy(engine)  # type: ignore[attr-defined]
+    return workshop.copy(engine)
 
 
 @pytest.mark.parametrize("which", FILES)
