@@ -27,11 +27,10 @@ from trade_files import (
 
 from app.db import Database
 from app.errors import ImportInvalid, TooManyBadRows
+from app.ingest.importer import AGAIN, TWO_VALUES, comtrade_format
 
 PLAIN = comtrade_text({})
 LINE = PLAIN.splitlines()[1]
-AGAIN = "the same row again"
-TWO_VALUES = "its key is there with another value too, and which one holds is not said"
 BAD_ROWS = {
     "reporter": ({"reporterCode": "12345"}, "reporter '12345' is no area that is known"),
     "reporter-blank": ({"reporterCode": ""}, "reporter '' is no area that is known"),
@@ -61,6 +60,8 @@ BAD_ROWS = {
     "period-blank": ({"period": ""}, "period '' is no year and no month"),
     "annual-month": ({"period": "202303"}, "period '202303' is no year, and the row is annual"),
     "monthly-year": ({"freqCode": "M"}, "period '2023' is no month, and the row is monthly"),
+    "transport": ({"motCode": "21\x000"}, "transport '21\x000' is no code"),
+    "customs": ({"customsCode": "C 1"}, "customs procedure 'C 1' is no code"),
     "frequency": ({"freqCode": "W"}, "frequency 'W' is neither A nor M"),
 }
 BAD_LINES = {
@@ -80,7 +81,7 @@ def test_a_bad_row_is_told_and_costs_no_other(tmp_path: Path, fault: str) -> Non
     row, reason = BAD_ROWS[fault]
     path = written(tmp_path / "a.csv", comtrade_text({"cmdCode": "01"}, row, {"cmdCode": "02"}))
     good = [{**FLOW, "product": code} for code in ("01", "02")]
-    assert parsed(path) == (good, [{"line": 3, "reason": reason}], {})
+    assert parsed(path, comtrade_format(all_breakdowns=True)) == (good, [{"line": 3, "reason": reason}], {})
 
 
 @pytest.mark.parametrize("fault", BAD_LINES)
@@ -189,6 +190,8 @@ def broken(folder: Path) -> dict[str, tuple[Path, str]]:
     packed = gzip.compress(comtrade_text(*partners(300)).encode())
     no_value = ",".join(name for name in PLUS if name != "primaryValue")
     cut = zipped(folder / "whole.zip", a_csv=PLAIN).read_bytes()[:-30]
+    locked = bytearray(zipped(folder / "whole.zip", a_csv=PLAIN).read_bytes())
+    locked[locked.find(b"PK\x01\x02") + 8] |= 1  # needs a password, it says
     return {
         "other": (written(folder / "a.csv", "year,country,value\n1,2,3\n"), "a.csv: the header is of no UN Comtrade"),
         "no-value": (written(folder / "b.csv", f"{no_value}\n"), "b.csv: .*it lacks primaryValue"),
@@ -204,6 +207,7 @@ def broken(folder: Path) -> dict[str, tuple[Path, str]]:
         "no-gzip": (plain(folder / "k.csv.gz", PLAIN.encode()), "k.csv.gz: the archive is broken or cut off"),
         "no-table": (zipped(folder / "l.zip", readme_md="x"), "l.zip: there is no .csv or .txt file"),
         "cut-zip": (plain(folder / "m.zip", cut), "m.zip: the archive is broken or cut off"),
+        "locked": (plain(folder / "p.zip", bytes(locked)), "p.zip: a.csv is encrypted: unpack it first"),
         "member": (zipped(folder / "o.zip", a_csv=PLAIN, b_csv="a,b\n"), "o.zip/b.csv: the header is of no UN"),
     }
 
@@ -216,7 +220,7 @@ def plain(path: Path, data: bytes) -> Path:
 
 FILES = (
     *("other", "no-value", "twice", "empty", "header", "blank", "no-lines", "utf-16", "endless", "cut", "half"),
-    *("no-gzip", "no-table", "cut-zip", "member"),
+    *("no-gzip", "no-table", "cut-zip", "locked", "member"),
 )
 
 

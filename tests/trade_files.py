@@ -256,6 +256,11 @@ def state(database: Database) -> tuple[int, int, int]:
         return releases, flows, connection.execute(ours.where(TradeFlow.release.not_in(known))).scalar_one()
 
 
+def content(database: Database) -> list[tuple[Any, ...]]:
+    """Give what tells the rows of `many` apart, and their values."""
+    return stored(database, "un-comtrade", "product", "period", "value_usd")
+
+
 def kill_many(database: Database, path: Path, times: int, seed: int) -> Counter[str]:
     """Kill an import at random moments of its work, time after time; tell what was there after how many kills.
 
@@ -263,12 +268,12 @@ def kill_many(database: Database, path: Path, times: int, seed: int) -> Counter[
     What is published is deleted by hand then, so that each kill meets the same database.
     """
     chance, found = random.Random(seed), Counter[str]()
-    before, empty = state(database), stored(database)
+    before, empty = state(database), content(database)
     arguments = ("import", "comtrade", path, "--report", path.with_name("killed.csv"))
     waiting = start(database, *arguments)
     began = go(waiting)
     _, errors = waiting.communicate()
-    took, whole = time.monotonic() - began, stored(database)
+    took, whole = time.monotonic() - began, content(database)
     assert waiting.returncode == 0, errors
     waiting = start(database, *arguments)
     for _ in range(times):
@@ -284,7 +289,7 @@ def kill_many(database: Database, path: Path, times: int, seed: int) -> Counter[
         assert state(database) == (before[0] + (rows == whole), len(rows), 0)
         found[f"{'ended' if process.returncode == 0 else 'killed'}, {'all' if rows == whole else 'nothing'}"] += 1
         take(database, path)
-        assert (stored(database), state(database)) == (whole, (before[0] + 1, len(whole), 0))
+        assert (content(database), state(database)) == (whole, (before[0] + 1, len(whole), 0))
     waiting.kill()
     waiting.communicate()
     return found
@@ -295,7 +300,7 @@ def settled(database: Database) -> list[tuple[Any, ...]]:
     for _ in range(200):
         try:
             with database.staging():
-                return stored(database)
+                return content(database)
         except PublishBusy:
             time.sleep(0.05)
     raise AssertionError("the lock of a dead importer is held")

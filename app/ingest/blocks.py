@@ -28,6 +28,8 @@ LINE_MAX = 2**20
 FIRST_LINES = 20
 """Lines that tell whether rows end in a comma; one of them may be blank or broken."""
 HASHED = 2**20
+ENCRYPTED = 1
+"""Bit of a member of a .zip that needs a password."""
 END = "~"
 """Field added to each line: it stands in its column only where a line has as many fields as the header."""
 LINE, REASON, TEXT = "line", "reason", "text"
@@ -88,6 +90,8 @@ def members(path: Path, disk: IO[bytes]) -> Iterator[tuple[str, IO[bytes], IO[by
             if not inside:
                 raise ImportInvalid(f"{path.name}: there is no .csv or .txt file in the archive")
             for info in inside:
+                if info.flag_bits & ENCRYPTED:
+                    raise ImportInvalid(f"{path.name}: {info.filename} is encrypted: unpack it first")
                 with archive.open(info) as text:
                     yield f"{path.name}/{Path(info.filename).name}", text, disk
         return

@@ -161,6 +161,11 @@ def product() -> pl.Expr:
     )
 
 
+def is_code(column: str) -> pl.Expr:
+    """Tell whether a field is a code of a breakdown, or blank."""
+    return pl.col(column).str.strip_chars().str.contains(r"^[A-Za-z0-9]{0,12}$")
+
+
 YEAR = pl.col("period").str.slice(0, 4).cast(pl.Int64, strict=False)
 FREQ = pl.col("freq").str.strip_chars().str.to_uppercase()
 IS_ANNUAL = pl.col("period").str.contains(r"^[0-9]{4}$")
@@ -183,6 +188,7 @@ FAULTS = (
     (pl.col("_reporter").is_null(), says("reporter", "reporter", "is no area that is known")),
     (pl.col("_partner").is_null(), says("partner", "partner", "is no area that is known")),
     (pl.col("_partner2").is_null(), says("second partner", "partner2", "is no area that is known")),
+    *((~is_code(name), says(BREAKDOWN[name], name, "is no code")) for name in ("customs", "mos", "mot")),
     (pl.col("_flow").is_null(), says("flow", "flow", "is not known")),
     (
         ~pl.col("classification").str.contains(r"^[A-Z][A-Z0-9]{0,7}$"),

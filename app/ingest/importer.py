@@ -22,6 +22,7 @@ from app.ingest.publish import Changes, Dataset, add_release, compare, digest, n
 from app.models import Country, Release, SearchEntry, Source, TradeFlow
 
 AGAIN = "the same row again"
+TWO_VALUES = "its key is there with another value too, and which one holds is not said"
 Parse = Callable[[pl.DataFrame, Mapping[str, str]], Read]
 
 
@@ -221,11 +222,12 @@ def blocks_of(path: Path, form: Format) -> Iterator[tuple[str, Block]]:
 
 def settle(connection: Connection, names: Sequence[str], summary: Summary, report: Report) -> None:
     """Take out what is there twice, and work out the days of the periods."""
-    doubled = staging.take_doubled(connection)
-    summary.left_out.update(AGAIN for one in doubled if one.is_same)
+    differing, again = staging.take_doubled(connection)
+    if again:
+        summary.left_out[AGAIN] += again
+    summary.bad += len(differing)
     for number, name in enumerate(names):
-        rows = [(one.line, one.reason, None) for one in doubled if one.file == number and not one.is_same]
-        summary.bad += len(rows)
+        rows = [(line, TWO_VALUES, None) for file, line in differing if file == number]
         report.add(name, pl.DataFrame(rows, BAD_SCHEMA, orient="row"))
     staging.settle_periods(connection)
 

@@ -4,7 +4,6 @@ The statements are the same on each engine: ordinary joins and INSERT ... SELECT
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -19,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     and_,
+    exists,
     func,
     insert,
     literal,
@@ -62,20 +62,6 @@ PERIODS = Table(
 FLOW: Table = TradeFlow.__table__  # type: ignore[assignment]  # a mapped class has a table
 
 
-@dataclass(frozen=True)
-class Doubled:
-    """A row whose key is there more than once."""
-
-    file: int
-    line: int
-    is_same: bool  # as the first that has the key
-
-    @property
-    def reason(self) -> str:
-        """Why the row is not taken."""
-        return "its key is there with another value too, and which one holds is not said"
-
-
 def create(connection: Connection) -> None:
     """Make the temporary tables anew; a pooled connection may still have those of the import before."""
     for table in METADATA.sorted_tables:
@@ -103,24 +89,26 @@ def settle_periods(connection: Connection) -> None:
     connection.commit()
 
 
-def take_doubled(connection: Connection) -> list[Doubled]:
-    """Take out rows whose key is there more than once: the same again goes but for the first, others go all."""
+def take_doubled(connection: Connection) -> tuple[list[tuple[int, int]], int]:
+    """Take out rows whose key is there more than once: all where their values differ, else all but the first.
+
+    Gives file and line of those that differ, and how many were the same again.
+    """
     keys = [STAGED.c[name] for name in KEY]
-    twice = select(*keys).group_by(*keys).having(func.count() > 1)
-    found: list[Doubled] = []
-    for key in connection.execute(twice).all():
-        same = and_(*(column == value for column, value in zip(keys, key, strict=True)))
-        values = [STAGED.c[name] for name in VALUES]
-        query = select(STAGED.c.file, STAGED.c.line, *values).where(same).order_by(STAGED.c.file, STAGED.c.line)
-        rows = connection.execute(query).all()
-        alike = all(row[2:] == rows[0][2:] for row in rows)
-        gone = [Doubled(row.file, row.line, alike) for row in (rows[1:] if alike else rows)]
-        for one in gone:
-            place = (STAGED.c.file == one.file, STAGED.c.line == one.line)
-            connection.execute(delete_from(STAGED).where(same, *place))
-        found += gone
+    twice = select(literal(1)).select_from(STAGED).group_by(*keys).having(func.count() > 1).limit(1)
+    if connection.execute(twice).first() is None:
+        return [], 0
+    other = STAGED.alias("other")
+    same = and_(*(other.c[name] == STAGED.c[name] for name in KEY))
+    differing = exists().where(same, or_(*(other.c[name].is_distinct_from(STAGED.c[name]) for name in VALUES)))
+    query = select(STAGED.c.file, STAGED.c.line).where(differing).order_by(STAGED.c.file, STAGED.c.line)
+    places = [(row.file, row.line) for row in connection.execute(query)]
+    if places:
+        connection.execute(delete_from(STAGED).where(differing))
+    before = or_(other.c.file < STAGED.c.file, and_(other.c.file == STAGED.c.file, other.c.line < STAGED.c.line))
+    again = connection.execute(delete_from(STAGED).where(exists().where(same, before))).rowcount
     connection.commit()
-    return found
+    return places, again
 
 
 def count(connection: Connection) -> int:
