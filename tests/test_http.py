@@ -22,6 +22,7 @@ from sqlalchemy import func, literal, select
 from starlette.testclient import TestClient
 
 import app.answer
+import app.plan
 from app import schema
 from app.codes import ReleaseKind
 from app.db import Database
@@ -533,7 +534,7 @@ def break_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("SELECT secret FROM /etc/passwd")
 
-    monkeypatch.setattr(app.answer, "select_rows", broken)
+    monkeypatch.setattr(app.plan, "select_rows", broken)
 
 
 def test_unforeseen_failure_tells_nothing_of_the_inside(seeded: Database, monkeypatch: pytest.MonkeyPatch) -> None:
