@@ -90,13 +90,13 @@ class Database:
                 if self.is_sqlite:
                     stack.enter_context(beside(Path(f"{self.url.database}-import")))
                 connection = stack.enter_context(self.writer.connect())
+                stack.callback(forget, connection)
                 connection.execution_options(**{STAGING: True})
                 if self.is_sqlite:
                     connection.exec_driver_sql("PRAGMA temp.cache_size = -32768")
                     connection.exec_driver_sql("PRAGMA cache_size = -65536")
                 else:
                     alone(connection)
-                    stack.callback(forget, connection)
                 yield connection
         except SQLAlchemyError as error:
             raise translate(error) from error
@@ -190,12 +190,13 @@ def beside(path: Path) -> Iterator[None]:
     """Hold the lock of a file beside the database, which the system lets go when its holder dies."""
     holder = sqlite3.connect(path, isolation_level=None, timeout=0)
     try:
-        holder.execute("BEGIN EXCLUSIVE")
+        try:
+            holder.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise DatabaseUnavailable(f"{path.name} cannot be written: {error}") from error
+            raise PublishBusy("another import is running: try again when it has ended") from error
         yield
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise DatabaseUnavailable(f"{path.name} cannot be written: {error}") from error
-        raise PublishBusy("another import is running: try again when it has ended") from error
     finally:
         holder.close()
 
@@ -223,12 +224,12 @@ def publish_staged(connection: Connection) -> None:
 
 def load(connection: Connection, table: str, rows: Any) -> None:
     """Append a polars frame to a table with its columns in their order: COPY, or prepared statements on SQLite."""
-    driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
         holes = ", ".join("?" * rows.width)
-        connection.exec_driver_sql("SELECT 1")  # begins the transaction
-        driver.executemany(f"INSERT INTO {table} VALUES ({holes})", rows.iter_rows())
+        if rows.height:
+            connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({holes})", rows.rows())
     else:
+        driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN (FORMAT csv)") as copy:
             copy.write(rows.write_csv(include_header=False).encode())
 

@@ -29,15 +29,9 @@ class Plan:
         """Columns of the SELECT: those of the fields, the keys of the order, the record's own key."""
         known = self.resource.fields
         columns = [known[name].column for name in self.needed]
-        beside = {place for place in self.places if place >= len(columns)}
-        return [*columns, *(self.order[place - len(columns)].column for place in sorted(beside)), *self.identity]
-
-    @cached_property
-    def places(self) -> tuple[int, ...]:
-        """Where the keys of the order stand among the columns: a field that is one is selected once."""
-        known = self.resource.fields
-        fields = {id(known[name].column): place for place, name in enumerate(self.needed)}
-        return tuple(fields.get(id(key.column), len(self.needed) + place) for place, key in enumerate(self.order))
+        there = set(map(id, columns))  # a field that is a key is selected once
+        beside = [key.column for key in self.order if id(key.column) not in there]
+        return [*columns, *beside, *self.identity]
 
     @cached_property
     def needed(self) -> tuple[str, ...]:
@@ -65,10 +59,8 @@ class Plan:
 
     def keys(self, row: Sequence[Any]) -> list[Any]:
         """Give the keys of the order of a selected row."""
-        beside = sorted(place for place in self.places if place >= len(self.needed))
-        return [
-            row[place if place < len(self.needed) else len(self.needed) + beside.index(place)] for place in self.places
-        ]
+        places = {id(column): place for place, column in enumerate(self.columns)}
+        return [row[places[id(key.column)]] for key in self.order]
 
     def records(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
         """Turn selected rows into the fields asked."""

@@ -65,6 +65,12 @@ def test_a_release_tells_what_it_changes_by_table(private_seeded: Database, tmp_
     }
 
 
+def test_one_file_given_twice_is_read_once(private_seeded: Database, tmp_path: Path) -> None:
+    path = save(tmp_path, P01=1, P02=2)
+    done = take(private_seeded, path, path)
+    assert (done.read, done.added, dict(done.left_out)) == (4, 2, {"the same row again": 2})
+
+
 def test_files_together_are_one_release(private_seeded: Database, tmp_path: Path) -> None:
     one, two = save(tmp_path, P01=1), save(tmp_path, "b.csv", P02=2)
     before = last_release(private_seeded)["id"]

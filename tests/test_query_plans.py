@@ -10,7 +10,7 @@ import pytest
 from conftest import NOW, Workshop
 from sqlalchemy import event
 from starlette.testclient import TestClient
-from test_http import SOURCE
+from test_http import SOURCE, flow
 
 from app.codes import ReleaseKind
 from app.db import Database
@@ -63,29 +63,10 @@ def flows() -> Iterator[dict[str, Any]]:
         for product in (MANY if year == MUCH and "KAZ" in (reporter, partner) else PRODUCTS)
     )
     for number, (year, reporter, partner, product) in enumerate(keys):
-        yield {
-            "reporter": reporter,
-            "partner": partner,
-            "flow": "export",
-            "product": product,
-            "classification": "H5",
-            "frequency": "A",
-            "period": str(year),
-            "source": "invented" if number % 25 else "sampled",
-            "stated_by": "-",
-            "breakdown": "-",
-            "period_start": date(year, 1, 1),
-            "period_end": date(year, 12, 31),
-            "year": year,
-            "value_usd": 1000 + number,
-            "net_weight_kg": None,
-            "net_weight_estimated": None,
-            "valuation": "FOB",
-            "obs_status": "A",
-            "method": "stated",
-            "inferred": (),
-            "note": None,
-        }
+        dates = {"period_start": date(year, 1, 1), "period_end": date(year, 12, 31), "year": year}
+        sides = {"reporter": reporter, "partner": partner}
+        of_many = {"product": product, "classification": "H5", "source": "invented" if number % 25 else "sampled"}
+        yield flow(number, period=str(year), **dates, **sides, **of_many)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 from conftest import NOW, Workshop, serve
 from starlette.testclient import TestClient
 from test_http import SOURCE
+from test_http import flow as invented
 
 from app.codes import ReleaseKind
 from app.ingest.publish import Dataset, publish
@@ -22,30 +23,13 @@ def flow(value: int, **changes: Any) -> dict[str, Any]:
     """Give an invented trade flow, of 2022 unless told."""
     period = changes.get("period", "2022")
     year, _, month = period.partition("-")
-    return {
-        "reporter": "KAZ",
-        "partner": "CHN",
-        "flow": "export",
-        "product": "TOTAL",
-        "classification": "H6",
-        "frequency": "M" if month else "A",
-        "period": period,
-        "source": "comtrade-made",
-        "stated_by": "-",
-        "breakdown": "-",
+    dates = {
         "period_start": date(int(year), int(month or 1), 1),
         "period_end": date(int(year), int(month or 12), 28),
         "year": int(year),
-        "value_usd": value,
-        "net_weight_kg": None,
-        "net_weight_estimated": None,
-        "valuation": "FOB",
-        "obs_status": "A",
-        "method": "stated",
-        "inferred": (),
-        "note": None,
-        **changes,
     }
+    usual = {"product": "TOTAL", "frequency": "M" if month else "A", "source": "comtrade-made", "value_usd": value}
+    return invented(0, **{"period": period, **dates, **usual, **changes})
 
 
 @contextmanager

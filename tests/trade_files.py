@@ -137,7 +137,7 @@ def parsed(path: Path, form: Format | None = None) -> tuple[list[Row], list[Row]
     flows: list[Row] = []
     bad: list[Row] = []
     left_out: Counter[str] = Counter()
-    for name, block in blocks_of(path, form):
+    for _, name, block in blocks_of(path, form):
         found = form.parse_of(name)(block.rows, AREAS)
         flows += found.flows.drop("line").to_dicts()
         bad += pl.concat([block.bad, found.bad]).drop("text").to_dicts()

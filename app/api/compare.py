@@ -146,7 +146,7 @@ COLUMNS = {
 def compared(connection: Connection, ask: Ask) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Give the trades of the two countries with their statements, and what a reader should know."""
     params: Any = ask.params
-    refuse_bounds(params)
+    refuse_itself(params)
     found = statements_of(connection, ask)
     proofs = evidence_of(connection, "trade_flows", [row["flow_id"] for row in found], ask.edition.number)
     trades: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
@@ -166,7 +166,7 @@ def compared(connection: Connection, ask: Ask) -> tuple[list[dict[str, Any]], di
     return rows, {"warnings": [warning] if undated else []}
 
 
-def refuse_bounds(params: Any) -> None:
+def refuse_itself(params: Any) -> None:
     """Refuse a country beside itself. Raises Contradiction."""
     if params.reporter == params.partner:
         raise Contradiction.of(Fault("partner", params.partner, "partner is the same country as reporter"))

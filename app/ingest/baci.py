@@ -17,10 +17,11 @@ from app.errors import ImportInvalid
 from app.ingest.blocks import Header, decoded, plain
 from app.ingest.flows_read import (
     FIRST_YEAR,
-    FLOW_COLUMNS,
     LAST_YEAR,
     Read,
     area,
+    as_flows,
+    either,
     is_amount,
     number,
     says,
@@ -120,7 +121,8 @@ def check_header(name: str, header: Header) -> None:
 
 def parse(rows: pl.DataFrame, areas: Mapping[str, str], codes: Codes, edition: str, version: Version) -> Read:
     """Read rows as flows from the exporter; `areas` gives the code of each area number, before BACI's own table."""
-    known = {**{one: iso3 for one, iso3 in codes.areas.items() if iso3 in areas.values()}, **areas}
+    ours = set(areas.values())
+    known = {**{one: iso3 for one, iso3 in codes.areas.items() if iso3 in ours}, **areas}
     quantity = pl.col("quantity").str.strip_chars()
     found = rows.with_columns(
         area("exporter", known).alias("_reporter"),
@@ -144,9 +146,9 @@ def parse(rows: pl.DataFrame, areas: Mapping[str, str], codes: Codes, edition: s
         (pl.col("_partner").is_null(), says("importer", "importer", "is no area that is known")),
         (~pl.col("_product").str.contains(r"^[0-9]{6}$"), says("product", "product", "is no HS code of 6 digits")),
         (~listed, says("product", "product", "is not in BACI's table of products")),
-        (~is_amount(pl.col("_value")).fill_null(False), says("value", "value", "is no amount")),
+        (~is_amount(pl.col("_value")), says("value", "value", "is no amount")),
         (
-            ~pl.col("_unweighed") & ~is_amount(pl.col("_weight")).fill_null(False),
+            ~pl.col("_unweighed") & ~is_amount(pl.col("_weight")),
             says("quantity", "quantity", "is no amount"),
         ),
     )
@@ -156,24 +158,20 @@ def parse(rows: pl.DataFrame, areas: Mapping[str, str], codes: Codes, edition: s
 
 def flows_of(rows: pl.DataFrame, edition: str, version: Version) -> pl.DataFrame:
     """Give good rows the columns of a flow; the version's last year is provisional."""
-    is_last = pl.col("_year") >= version.last_year
-    found = rows.select(
-        pl.col("_reporter").alias("reporter"),
-        pl.col("_partner").alias("partner"),
-        pl.lit(Flow.EXPORT.value).alias("flow"),
-        pl.col("_product").alias("product"),
-        pl.lit(edition).alias("classification"),
-        pl.lit(Frequency.ANNUAL.value).alias("frequency"),
-        pl.col("year").str.strip_chars().alias("period"),
-        pl.lit(NOT_STATED).alias("breakdown"),
-        whole_dollars(pl.col("_value")).alias("value_usd"),
-        pl.when(pl.col("_unweighed")).then(None).otherwise(pl.col("_weight")).alias("net_weight_kg"),
-        pl.lit(None, pl.Boolean).alias("net_weight_estimated"),
-        pl.lit(Valuation.FOB.value).alias("valuation"),
-        pl.when(is_last)
-        .then(pl.lit(ObsStatus.PROVISIONAL.value))
-        .otherwise(pl.lit(ObsStatus.NORMAL.value))
-        .alias("obs_status"),
-        pl.col("line").cast(pl.Int64),
-    )
-    return found.cast(FLOW_COLUMNS)  # type: ignore[arg-type]  # polars types the mapping too narrowly
+    columns = {
+        "reporter": pl.col("_reporter"),
+        "partner": pl.col("_partner"),
+        "flow": pl.lit(Flow.EXPORT.value),
+        "product": pl.col("_product"),
+        "classification": pl.lit(edition),
+        "frequency": pl.lit(Frequency.ANNUAL.value),
+        "period": pl.col("year").str.strip_chars(),
+        "breakdown": pl.lit(NOT_STATED),
+        "value_usd": whole_dollars(pl.col("_value")),
+        "net_weight_kg": pl.when(~pl.col("_unweighed")).then(pl.col("_weight")),
+        "net_weight_estimated": pl.lit(None),
+        "valuation": pl.lit(Valuation.FOB.value),
+        "obs_status": either(pl.col("_year") >= version.last_year, ObsStatus.PROVISIONAL, ObsStatus.NORMAL),
+        "line": pl.col("line"),
+    }
+    return as_flows(rows, columns)

@@ -6,7 +6,6 @@ says, or whose quotes do not close, is told with its number, and the lines aroun
 
 import csv
 import gzip
-import hashlib
 import io
 import re
 import zipfile
@@ -27,7 +26,6 @@ LINE_MAX = 2**20
 """Longest line; a longer one is no row of such a file."""
 FIRST_LINES = 20
 """Lines that tell whether rows end in a comma; one of them may be blank or broken."""
-HASHED = 2**20
 ENCRYPTED = 1
 """Bit of a member of a .zip that needs a password."""
 END = "~"
@@ -61,15 +59,6 @@ class Header:
 def plain(name: str) -> str:
     """Give a column's name without case, blanks and signs: what spellings of one name share."""
     return re.sub(r"[^a-z0-9]", "", name.casefold())
-
-
-def digest_of(path: Path) -> str:
-    """Give the SHA-256 of a file as it lies on disk."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(HASHED):
-            found.update(chunk)
-    return found.hexdigest()
 
 
 @contextmanager

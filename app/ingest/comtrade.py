@@ -8,15 +8,16 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from app.codes import NOT_STATED, Code, Flow, Frequency, ObsStatus, Valuation
+from app.codes import NOT_STATED, Flow, Frequency, ObsStatus, Valuation
 from app.errors import ImportInvalid
 from app.ingest.blocks import Header, plain
 from app.ingest.flows_read import (
     FIRST_YEAR,
-    FLOW_COLUMNS,
     LAST_YEAR,
     Read,
     area,
+    as_flows,
+    either,
     hs_code,
     is_amount,
     is_blank,
@@ -92,6 +93,8 @@ FLOWS = {
 WHOLE = {"partner2": ("", "0"), "customs": ("", "C00"), "mos": ("", "0"), "mot": ("", "0")}
 """What the columns of breakdown hold where a row is the whole trade."""
 BREAKDOWN = {"partner2": "second partner", "customs": "customs procedure", "mos": "mode of supply", "mot": "transport"}
+WORLD = ""
+"""What is left of the World's number, 0, without leading zeros: how `areas` has it."""
 IMPORTS = ("import", "re_import", "foreign_import", "import_inward_processing", "import_outward_processing")
 
 
@@ -119,14 +122,17 @@ def parse(rows: pl.DataFrame, areas: Mapping[str, str], all_breakdowns: bool) ->
             if parts := rows.height - kept.height:
                 left_out[f"a part by {meaning}"] = parts
             rows = kept
-    found = rows.with_columns(pl.lit("0").alias("_whole")).with_columns(
+    found = rows.with_columns(
         area("reporter", areas).alias("_reporter"),
         area("partner", areas).alias("_partner"),
         pl.col("flow").str.strip_chars().replace_strict(list(FLOWS), list(FLOWS.values()), default=None).alias("_flow"),
         product().alias("_product"),
         number("value").alias("_value"),
         number("weight").alias("_weight"),
-        pl.when(is_blank("partner2")).then(area("_whole", areas)).otherwise(area("partner2", areas)).alias("_partner2"),
+        pl.when(is_blank("partner2"))
+        .then(pl.lit(areas.get(WORLD)))
+        .otherwise(area("partner2", areas))
+        .alias("_partner2"),
     )
     good, bad = settle(found, FAULTS)
     return Read(flows_of(good), bad, left_out)
@@ -210,7 +216,7 @@ def flows_of(rows: pl.DataFrame) -> pl.DataFrame:
     is_missing = (weight == 0) & pl.col("unit").str.strip_chars().is_in(["", "-1"])
     no_weight = is_service | weight.is_null() | is_missing
     month = pl.col("period").str.slice(0, 4) + "-" + pl.col("period").str.slice(4, 2)
-    found = {
+    columns = {
         "reporter": pl.col("_reporter"),
         "partner": pl.col("_partner"),
         "flow": pl.col("_flow"),
@@ -226,12 +232,7 @@ def flows_of(rows: pl.DataFrame) -> pl.DataFrame:
         "obs_status": either(truth("reported").fill_null(True), ObsStatus.NORMAL, ObsStatus.ESTIMATED),
         "line": pl.col("line"),
     }
-    return rows.select(one.cast(FLOW_COLUMNS[name]).alias(name) for name, one in found.items())
-
-
-def either(is_so: pl.Expr, one: Code, other: Code) -> pl.Expr:
-    """Give one code or the other."""
-    return pl.when(is_so).then(pl.lit(one.value)).otherwise(pl.lit(other.value))
+    return as_flows(rows, columns)
 
 
 def truth(column: str) -> pl.Expr:

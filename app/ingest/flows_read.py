@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from app.codes import Code
 from app.ingest.blocks import LINE, REASON, TEXT
 
 FLOW_COLUMNS = {
@@ -37,6 +38,16 @@ class Read:
     flows: pl.DataFrame
     bad: pl.DataFrame
     left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def as_flows(rows: pl.DataFrame, columns: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    """Give rows the columns of a flow, each made by its expression."""
+    return rows.select(columns[name].cast(kind).alias(name) for name, kind in FLOW_COLUMNS.items())
+
+
+def either(is_so: pl.Expr, one: Code, other: Code) -> pl.Expr:
+    """Give one code or the other."""
+    return pl.when(is_so).then(pl.lit(one.value)).otherwise(pl.lit(other.value))
 
 
 def area(column: str, areas: Mapping[str, str]) -> pl.Expr:

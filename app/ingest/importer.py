@@ -16,13 +16,15 @@ from app.codes import Method, ReleaseKind
 from app.db import Database, analyze, publish_staged
 from app.errors import ImportInvalid, TooManyBadRows
 from app.ingest import baci, comtrade, staging
-from app.ingest.blocks import BAD_SCHEMA, Block, Header, digest_of, opened, read_blocks, read_header
+from app.ingest.blocks import BAD_SCHEMA, Block, Header, opened, read_blocks, read_header
 from app.ingest.flows_read import Read
 from app.ingest.publish import Changes, Dataset, add_release, compare, digest, next_release, with_words, write
 from app.models import Country, Release, SearchEntry, Source, TradeFlow
 
 AGAIN = "the same row again"
 TWO_VALUES = "its key is there with another value too, and which one holds is not said"
+HASHED = 2**20
+"""Bytes of a file hashed at once."""
 Parse = Callable[[pl.DataFrame, Mapping[str, str]], Read]
 
 
@@ -162,7 +164,10 @@ def run_import(database: Database, order: Order) -> Summary:
 
 def digest_of_all(paths: Sequence[Path]) -> str:
     """Give the SHA-256 of a file, or of the hashes of several one after the other."""
-    found = [digest_of(path) for path in paths]
+    found = []
+    for path in paths:
+        with path.open("rb") as file:
+            found.append(digest(iter(partial(file.read, HASHED), b"")))
     return found[0] if len(found) == 1 else digest(f"{one}\n".encode() for one in found)
 
 
@@ -191,8 +196,10 @@ def read_files(
     names: list[str] = []
     before = 0
     for path in order.paths:
-        for name, block in blocks_of(path, order.format):
-            if not names or names[-1] != name:
+        being_read = None
+        for place, name, block in blocks_of(path, order.format):
+            if place != being_read:
+                being_read = place
                 names.append(name)
                 parse = order.format.parse_of(name)
             found = parse(block.rows, areas)
@@ -210,14 +217,14 @@ def read_files(
     return names
 
 
-def blocks_of(path: Path, form: Format) -> Iterator[tuple[str, Block]]:
-    """Give the blocks of every file that a path holds, each with the file's name."""
+def blocks_of(path: Path, form: Format) -> Iterator[tuple[int, str, Block]]:
+    """Give the blocks of every file that a path holds, each with the file's place and name; two may have one name."""
     with opened(path) as files:
-        for name, text, disk in files:
+        for place, (name, text, disk) in enumerate(files):
             header = read_header(name, text, form.known)
             form.check_header(name, header)
             for block in read_blocks(name, text, disk, header):
-                yield name, block
+                yield place, name, block
 
 
 def settle(connection: Connection, names: Sequence[str], summary: Summary, report: Report) -> None:

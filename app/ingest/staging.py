@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Date,
     Float,
@@ -27,7 +28,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import delete as delete_from
-from sqlalchemy.schema import DropTable
 
 from app.codes import NOT_STATED, Method
 from app.db import load
@@ -63,9 +63,7 @@ FLOW: Table = TradeFlow.__table__  # type: ignore[assignment]  # a mapped class 
 
 
 def create(connection: Connection) -> None:
-    """Make the temporary tables anew; a pooled connection may still have those of the import before."""
-    for table in METADATA.sorted_tables:
-        connection.execute(DropTable(table, if_exists=True))
+    """Make the temporary tables."""
     METADATA.create_all(connection, checkfirst=False)
     connection.commit()
 
@@ -99,8 +97,8 @@ def take_doubled(connection: Connection) -> tuple[list[tuple[int, int]], int]:
     if connection.execute(twice).first() is None:
         return [], 0
     other = STAGED.alias("other")
-    same = and_(*(other.c[name] == STAGED.c[name] for name in KEY))
-    differing = exists().where(same, or_(*(other.c[name].is_distinct_from(STAGED.c[name]) for name in VALUES)))
+    same = alike(other, STAGED, KEY)
+    differing = exists().where(same, differs(other))
     query = select(STAGED.c.file, STAGED.c.line).where(differing).order_by(STAGED.c.file, STAGED.c.line)
     places = [(row.file, row.line) for row in connection.execute(query)]
     if places:
@@ -118,13 +116,22 @@ def count(connection: Connection) -> int:
 
 def current(source: str) -> Any:
     """Tell whether a published row is the current version of a staged one."""
-    same = (FLOW.c[name] == STAGED.c[name] for name in KEY)
-    return and_(*same, FLOW.c.source == source, FLOW.c.stated_by == NOT_STATED, FLOW.c.superseded_by.is_(None))
+    return and_(
+        alike(FLOW, STAGED, KEY),
+        FLOW.c.source == source,
+        FLOW.c.stated_by == NOT_STATED,
+        FLOW.c.superseded_by.is_(None),
+    )
 
 
-def differs() -> Any:
-    """Tell whether a staged row says something else than its current version."""
-    return or_(*(FLOW.c[name].is_distinct_from(STAGED.c[name]) for name in VALUES))
+def alike(one: Any, other: Any, names: Sequence[str]) -> ColumnElement[bool]:
+    """Tell whether two rows have the same in each of some columns, none of which is null."""
+    return and_(*(one.c[name] == other.c[name] for name in names))
+
+
+def differs(row: Any) -> ColumnElement[bool]:
+    """Tell whether a row says something else than the staged one."""
+    return or_(*(row.c[name].is_distinct_from(STAGED.c[name]) for name in VALUES))
 
 
 def has_rows(connection: Connection, source: str) -> bool:
@@ -135,7 +142,7 @@ def has_rows(connection: Connection, source: str) -> bool:
 
 def supersede(connection: Connection, source: str, number: int) -> int:
     """End the current versions that staged rows revise; give how many."""
-    ended = update(FLOW).where(current(source), differs()).values(superseded_by=number)
+    ended = update(FLOW).where(current(source), differs(FLOW)).values(superseded_by=number)
     return connection.execute(ended).rowcount
 
 

@@ -3,15 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, exists, insert, literal, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, literal, not_, or_, select, update
 
 from app.codes import ReleaseKind
 from app.db import Database
 from app.errors import CannotWithdraw
 from app.ingest.publish import Changes, Counts, Dataset, add_release, compare, next_release, write
+from app.ingest.staging import FLOW, alike, has_rows
 from app.models import Release, SearchEntry, Source, TradeFlow
-
-FLOW: Table = TradeFlow.__table__  # type: ignore[assignment]  # a mapped class has a table
 
 
 def withdraw(database: Database, number: int, now: datetime | None = None) -> int:
@@ -20,7 +19,7 @@ def withdraw(database: Database, number: int, now: datetime | None = None) -> in
         source = source_of(connection, number)
         later = next_release(connection)
         counts = {TradeFlow.__tablename__: take_rows_back(connection, source, number, later)}
-        ending = {} if speaks(connection, source) else said_of(connection, source)
+        ending = {} if has_rows(connection, source) else said_of(connection, source)
         counts |= {
             model.__tablename__: {"added": 0, "changed": 0, "removed": len(keys)} for model, keys in ending.items()
         }
@@ -41,13 +40,6 @@ def source_of(connection: Connection, number: int) -> str:
     if by := connection.execute(select(Release.id).where(Release.withdraws == number)).scalar():
         raise CannotWithdraw(f"release {number} is taken back already, by release {by}")
     return str(found.source)
-
-
-def speaks(connection: Connection, source: str) -> bool:
-    """Tell whether a source still has flows."""
-    flow = TradeFlow
-    query = select(literal(1)).where(flow.source == source, flow.superseded_by.is_(None)).limit(1)
-    return connection.execute(query).first() is not None
 
 
 def take_rows_back(connection: Connection, source: str, number: int, later: int) -> Counts:
@@ -85,7 +77,7 @@ def take_rows_back(connection: Connection, source: str, number: int, later: int)
 
 def same_key(one: Any, other: Any) -> ColumnElement[bool]:
     """Tell whether two rows are versions of one flow."""
-    return and_(*(one.c[name] == other.c[name] for name in TradeFlow.key))
+    return alike(one, other, TradeFlow.key)
 
 
 def speaking(version: Any, number: int) -> ColumnElement[bool]:
