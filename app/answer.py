@@ -7,7 +7,7 @@ after that breaks the connection so that no short file passes for a whole one.
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime
 from typing import Any
@@ -22,23 +22,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.ask import Ask, asked, broken_cursor, cursor_state
 from app.db import BATCH
+from app.empty import why_empty
 from app.errors import Fault, NoSuchRecord, QueryTimeout, nearest
-from app.formats import FLAT_FORMATS, JSON, JSON_MEDIA, TABLE_FORMATS, flat
+from app.filters import Clause, clauses_of
+from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS, flat
 from app.formats.base import Format
 from app.params import ListParams, RecordParams, TableParams, refuse_unknown_fields
-from app.plan import Plan
-from app.query import (
-    Clause,
-    Order,
-    Resource,
-    chosen,
-    clauses_of,
-    count_rows,
-    order_of,
-    ordered,
-    select_rows,
-    why_empty,
-)
+from app.plan import Plan, Selected, plan_list, plan_record
+from app.query import Order, Resource, chosen, select_rows
 
 Narrow = Callable[[Ask, Resource, tuple[Clause, ...]], tuple[Resource, tuple[Clause, ...]]]
 """Makes a resource of its own out of a request, where the table alone does not answer it."""
@@ -55,8 +46,7 @@ def answer(request: Request, params: ListParams, resource: Resource, narrow: Nar
     bound: Any = ask.params
     origin = (resource, clauses_of(bound, ask.edition))
     resource, clauses = narrow(ask, *origin) if narrow else origin
-    fields = chosen(resource, bound.fields, flat=ask.format in FLAT_FORMATS)
-    plan = Plan(ask, resource, clauses, fields, order_of(resource, bound.sort, clauses), origin)
+    plan = plan_list(ask, resource, clauses, origin)
     after = read_cursor(bound.cursor, plan) if bound.cursor else None
     if ask.is_known:
         return unchanged(ask)
@@ -104,15 +94,14 @@ def answer_one(
     chosen(resource, [name for name in wanted if name not in resource.extras])
     extra = [name for name in wanted if name in resource.extras]
     clause = find(ask)
-    fields = chosen(resource, () if extra else wanted)
-    plan = Plan(ask, resource, (clause,), fields, (), (resource, (clause,)))
+    plan = plan_record(ask, resource, clause, () if extra else wanted)
     if ask.is_known:
         return unchanged(ask)
     with ask.service.place(ask.service.queries), ask.service.database.read() as connection:
-        found = connection.execute(plan.select().limit(1)).all()
+        found = plan.records(connection, plan.page(connection, None, 1)[0])
         if not found:
             raise no_such(connection, plan, clause)
-        record = plan.records(connection, found)[0]
+        record = found[0]
         if more is not None and extra:
             record |= more(connection, ask, record)
     body = {name: record[name] for name in (params.fields or record)}
@@ -137,18 +126,18 @@ def page(connection: Connection, plan: Plan, after: list[Any] | None) -> Respons
     limit = params.limit or plan.ask.service.settings.page_limit
     if plan.resource.refuse:
         plan.resource.refuse(connection)
-    query = ordered(plan.select(), plan.order, after)
-    rows = connection.execute(query.limit(limit + 1)).all()
-    more = len(rows) > limit
-    rows = rows[:limit]
-    following = plan.ask.link(cursor=write_cursor(plan, rows[-1])) if more else None
+    found, count = plan.page(connection, after, limit + 1)
+    size = len(found[0]) if found else 0
+    more = size > limit
+    rows = [column[:limit] for column in found] if more else found
+    following = plan.ask.link(cursor=write_cursor(plan, rows)) if more else None
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
     if plan.ask.format != JSON:
         form = TABLE_FORMATS[plan.ask.format]
         content = form.start(plan.fields) + form.rows(plan.fields, cells(plan, connection, rows))
         headers |= {**plan.ask.headers, **attachment(plan.resource.record, form)}
         return Response(content, headers=headers, media_type=form.media_type)
-    total = len(rows) if after is None and not more else total_of(connection, plan, rows)
+    total = size if after is None and not more else plan.total(connection, rows, count)
     meta: dict[str, Any] = {"total": total, "limit": limit, "release": plan.ask.edition.number, "warnings": []}
     if not rows and after is None:
         meta["why_empty"] = explain_empty(plan)
@@ -170,22 +159,18 @@ LOOK = 1.0
 """Seconds a look for the reason of an empty list may take, each statement."""
 
 
-def total_of(connection: Connection, plan: Plan, rows: Sequence[Sequence[Any]]) -> int | None:
-    """Count the rows of a list, or let them tell; null where they are many and no count was asked."""
-    params: Any = plan.ask.params
-    if rows and plan.resource.counted is not None:
-        return int(rows[0][-1])
-    limit = None if params.count else plan.ask.service.settings.count_limit
-    return count_rows(connection, plan.select(), limit)
-
-
-def cells(plan: Plan, connection: Connection, rows: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
+def cells(plan: Plan, connection: Connection, rows: Selected) -> Iterable[Sequence[Any]]:
     """Give rows for a format of flat cells: evidence is the ids of its figures."""
-    place = plan.fields.index("evidence") if "evidence" in plan.fields else None
-    for values in plan.values(connection, rows):
-        if place is not None:
-            values[place] = list(dict.fromkeys(item["figure"] for item in values[place] if item["figure"]))
-        yield values
+    found = plan.values(connection, rows)
+    if "evidence" not in plan.fields:
+        return found
+    place = plan.fields.index("evidence")
+    return ((*row[:place], figures_of(row[place]), *row[place + 1 :]) for row in found)
+
+
+def figures_of(evidence: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Give the figures of evidence, each once."""
+    return list(dict.fromkeys(item["figure"] for item in evidence if item["figure"]))
 
 
 def json_response(ask: Ask, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
@@ -212,15 +197,14 @@ def stream(plan: Plan, after: list[Any] | None) -> Response:
         connection = opening.enter_context(service.database.read(service.settings.export_timeout))
         if plan.resource.refuse:
             plan.resource.refuse(connection)
-        query = ordered(plan.select(), plan.order, after).execution_options(yield_per=BATCH)
-        found = connection.execute(query)
+        found = plan.stream(connection.execution_options(yield_per=BATCH), after)
         opening.callback(found.close)
         runs = found.partitions(BATCH)
         first: Sequence[Row[Any]] = next(runs, [])
         held = opening.pop_all()
 
     def following(rows: Sequence[Sequence[Any]]) -> bytes:
-        return form.rows(plan.fields, cells(plan, connection, rows))
+        return form.rows(plan.fields, cells(plan, connection, list(zip(*rows, strict=True))))
 
     async def body() -> AsyncIterator[bytes]:
         yield form.start(plan.fields) + await anyio.to_thread.run_sync(following, first)
@@ -271,9 +255,9 @@ def fingerprint(plan: Plan) -> str:
     return hashlib.sha256(key).hexdigest()[:12]
 
 
-def write_cursor(plan: Plan, row: Sequence[Any]) -> str:
+def write_cursor(plan: Plan, rows: Selected) -> str:
     """Write where a page ended: release, list, and the keys of its last row."""
-    state = [plan.ask.edition.number, fingerprint(plan), plan.keys(row)]
+    state = [plan.ask.edition.number, fingerprint(plan), plan.last_keys(rows)]
     return base64.urlsafe_b64encode(orjson.dumps(state)).decode().rstrip("=")
 
 
@@ -283,7 +267,7 @@ def read_cursor(text: str, plan: Plan) -> list[Any]:
     if made_for != fingerprint(plan):
         raise broken_cursor(text, "it was made for another list, order or release")
     try:
-        return [typed(value, key) for value, key in zip(keys, plan.order, strict=True)]
+        return [typed(value, key) for value, key in zip(keys, plan.prepared.order, strict=True)]
     except (ValueError, TypeError) as error:
         raise broken_cursor(text, "it is not one that this service wrote") from error
 

@@ -31,10 +31,10 @@ from app.errors import (
     UnknownParameter,
     nearest,
 )
+from app.filters import bind
 from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS, media_types
 from app.names import OWN_VOICE
-from app.params import TableParams, vocabulary
-from app.query import bind
+from app.params import TableParams, given, vocabulary
 from app.releases import Edition, Releases
 from app.settings import Settings
 
@@ -48,6 +48,8 @@ class Service:
     releases: Releases
     queries: threading.BoundedSemaphore = field(init=False)
     exports: threading.BoundedSemaphore = field(init=False)
+    prepared: dict[Any, Any] = field(default_factory=dict)
+    """Statements by the form of the requests that they serve: see `plan`."""
 
     def __post_init__(self) -> None:
         self.queries = threading.BoundedSemaphore(self.settings.queries)
@@ -78,9 +80,10 @@ class Ask:
     def canonical(self) -> tuple[tuple[str, str], ...]:
         """The request's parameters in one spelling: by name, defaults left out, lists in order."""
         found = []
-        for name, info in sorted(type(self.params).model_fields.items()):
+        fields = type(self.params).model_fields
+        for name in sorted(self.params.model_fields_set):
             value = getattr(self.params, name)
-            if value in (None, ()) or value == info.default:
+            if value in (None, ()) or value == fields[name].default:
                 continue
             if vocabulary(type(self.params), name) == "speaker":
                 value = sorted(OWN_VOICE if one == NOT_STATED else one for one in value)
@@ -181,7 +184,7 @@ def refuse_repeats(request: Request, model: type[BaseModel]) -> None:
 def refuse_excess(params: BaseModel, settings: Settings) -> None:
     """Refuse more than the settings allow: rows of a page, values of a list, characters of a text. Raises OverLimit."""
     faults = []
-    for name in type(params).model_fields:
+    for name in given(params):
         value = getattr(params, name)
         texts = [one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, str)]
         if name == "limit" and value is not None and value > settings.page_limit_max:
@@ -200,8 +203,8 @@ BOUNDS = (("_from", "_to"), ("_min", "_max"))
 
 def refuse_contradictions(params: BaseModel) -> None:
     """Refuse bounds that nothing lies between: an empty answer would not say why."""
-    for low_end, high_end in BOUNDS:
-        for name in type(params).model_fields:
+    for name in given(params):
+        for low_end, high_end in BOUNDS:
             stem = name.removesuffix(low_end)
             low, high = getattr(params, name), getattr(params, stem + high_end, None)
             if stem != name and low is not None and high is not None and low > high:

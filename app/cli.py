@@ -15,7 +15,7 @@ from app.checks import findings
 from app.codes import Verdict
 from app.db import Database
 from app.errors import KhorgosError
-from app.ingest.importer import Format, Order, baci_format, comtrade_format, run_import
+from app.ingest.importer import Format, Job, baci_format, comtrade_format, run_import
 from app.ingest.seeds import seed as publish_seeds
 from app.ingest.withdraw import withdraw as take_back
 from app.models import Release
@@ -144,13 +144,15 @@ def take(files: list[Path], form: Format, dry_run: bool, max_bad: float, report:
     schema.require_head(opened)
     size = sum(path.stat().st_size for path in files)
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"))
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=size, rows=0, rate=0.0)
 
         def progress(rows: int, taken: int) -> None:
             bar.update(task, completed=taken, rows=rows, rate=rows / max(bar.tasks[task].elapsed or 0.0, 0.001))
 
-        done = run_import(opened, Order(files, form, report, max_bad, dry_run, progress))
+        done = run_import(opened, Job(files, form, report, max_bad, dry_run, progress))
     print("\n".join(done.lines(dry_run)))
 
 

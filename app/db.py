@@ -1,5 +1,6 @@
 """Engines, read-only connections, deadlines and the publishing lock: the one file that knows the dialect."""
 
+import logging
 import sqlite3
 import threading
 import time
@@ -19,10 +20,11 @@ from sqlalchemy.pool import QueuePool
 from app.errors import BadDatabase, Busy, DatabaseUnavailable, KhorgosError, PublishBusy, QueryTimeout, SchemaMismatch
 from app.settings import Settings
 
+log = logging.getLogger("khorgos")
 PUBLISH_LOCK = 0x6B686F72676F73  # "khorgos", the key of the advisory lock on PostgreSQL
 IMPORT_LOCK = PUBLISH_LOCK + 1  # the same of importers
 STAGING = "khorgos_staging"  # execution option: a transaction that writes to temporary tables alone
-OPCODES = 1000  # SQLite instructions between two looks at the clock
+OPCODES = 10_000  # SQLite instructions between two looks at the clock
 LOCK_WAIT = 5.0  # seconds a writer waits for another
 BATCH = 1000  # rows fetched at once
 
@@ -229,17 +231,31 @@ def load(connection: Connection, table: str, rows: Any) -> None:
         if rows.height:
             connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({holes})", rows.rows())
     else:
-        driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN (FORMAT csv)") as copy:
-            copy.write(rows.write_csv(include_header=False).encode())
+        copy_in(connection, f"COPY {table} FROM STDIN (FORMAT csv)", rows.write_csv(include_header=False).encode())
+
+
+def copy_in(connection: Connection, statement: str, content: bytes) -> None:
+    """Send rows by COPY. Raises DBAPIError, as SQLAlchemy makes of the driver's errors where it runs the statement."""
+    driver: Any = connection.connection.driver_connection
+    errors = connection.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(content)
+    except errors as error:
+        raise DBAPIError.instance(statement, None, error, errors, dialect=connection.dialect) from error
 
 
 def analyze(database: Database, table: str) -> None:
-    """Let the planner know what a table holds now."""
-    with database.writer.begin() as connection:
-        if database.is_sqlite:
-            connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
-        connection.exec_driver_sql(f"ANALYZE {table}")
+    """Let the planner know what a table holds now; what is published stays so if it cannot be told."""
+    try:
+        with database.writer.begin() as connection:
+            if database.is_sqlite:
+                connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
+            connection.exec_driver_sql(f"ANALYZE {table}")
+    except SQLAlchemyError as error:
+        log.warning(
+            "published, but ANALYZE %s failed, and queries may be slow until it is run: %s", table, translate(error)
+        )
 
 
 def lock(connection: Connection) -> None:

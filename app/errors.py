@@ -200,7 +200,10 @@ class TooManyBadRows(ImportRefused):
 
 class CannotWithdraw(ImportRefused):
     code, problem, title = "KHG303", "cannot-withdraw", "The release cannot be taken back"
-    repair = "Name a release of the kind `import` that is not withdrawn yet; `khorgos releases` lists them."
+    repair = (
+        "Name a release of the kind `import` that is not withdrawn yet, the later before the earlier; "
+        "`khorgos releases` lists them."
+    )
 
 
 class ServerError(KhorgosError):

@@ -1,5 +1,6 @@
 """Trade flows as every answer about trade reads them: filters, row, key and table."""
 
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, case, func, or_
 from app import codes
 from app.errors import Contradiction, Fault
 from app.evidence import EvidenceItem
+from app.filters import Where, WhereBy, WhereOf
 from app.models import TradeFlow
 from app.params import (
     DIGITS,
@@ -29,7 +31,7 @@ from app.params import (
     Year,
     Years,
 )
-from app.query import Is, Label, Made, Resource, Row, Where, WhereBy, WhereOf
+from app.query import Is, Label, Made, Open, Resource, Row
 from app.releases import Edition
 
 Product = Annotated[
@@ -45,6 +47,19 @@ FLOW_ID = (
     + case((TradeFlow.breakdown == codes.NOT_STATED, ""), else_="." + TradeFlow.breakdown)
 )  # fmt: skip
 """A flow's key in one word, a breakdown last where it is one; evidence and addresses have it."""
+
+
+def name_flows(_: Any, *key: Sequence[str]) -> Iterable[str]:
+    """Give the key of flows in one word, as `FLOW_ID` does."""
+    period = TradeFlow.key.index("period")
+    columns = list(key)
+    if any("/" in one for one in set(key[period])):
+        columns[period] = [one.replace("/", "_") for one in key[period]]
+    names = map(".".join, zip(*columns, strict=True))
+    return (
+        name.removesuffix(f".{codes.NOT_STATED}") if part == codes.NOT_STATED else name
+        for name, part in zip(names, key[-1], strict=True)
+    )
 
 
 LEVEL = case((TradeFlow.product == codes.TOTAL, 0), else_=func.length(TradeFlow.product))
@@ -67,12 +82,10 @@ def one_of_levels(value: int) -> int:
 HsLevel = Annotated[int, AfterValidator(one_of_levels), Field(json_schema_extra={"enum": list(LEVELS)}), DIGITS]
 
 
-def products_asked(params: Any) -> ColumnElement[bool] | None:
-    """Narrow flows to the products asked, or with `level` to all that begin with their codes, each an index range."""
-    if not params.product:
+def members_asked(params: Any) -> ColumnElement[bool] | None:
+    """Narrow flows to products of a level that begin with the codes asked, each an index range."""
+    if not params.product or params.level is None:
         return None
-    if params.level is None:
-        return TradeFlow.product.in_(params.product)
     asked = params.product
     for code in asked:
         refuse_coarser(code, params.level)
@@ -131,11 +144,6 @@ def are_economies(sides: tuple[Side, ...], edition: Edition) -> ColumnElement[bo
     return and_(*(getattr(TradeFlow, side).not_in(sorted(edition.names.aggregates)) for side in sides))
 
 
-def unless_open(column: Any) -> Any:
-    """Give a key column, null where the source leaves it open."""
-    return func.nullif(column, codes.NOT_STATED, type_=column.type)
-
-
 class FlowFilters(Params):
     """Filters of trade flows, wherever flows are asked."""
 
@@ -151,8 +159,12 @@ class FlowFilters(Params):
         (), description="either side, such as kazakhstan"
     )
     flow: Annotated[Flows, Where(TradeFlow.flow)] = Field((), description="also by UN Comtrade code: X, M, RX ...")
-    product: Annotated[Many[Product], WhereOf(products_asked, (TradeFlow.product,))] = ()
-    level: Annotated[HsLevel | None, WhereOf(of_level)] = Field(
+    product: Annotated[
+        Many[Product],
+        Where(TradeFlow.product, unless="level"),
+        WhereOf(members_asked, ("product", "level"), (TradeFlow.product,)),
+    ] = ()
+    level: Annotated[HsLevel | None, WhereOf(of_level, ("level",))] = Field(
         None,
         description="2, 4 or 6: the stored members of that many digits of the products asked (of all, where none is), "
         "in the Harmonized System, never together with the products themselves; 0 is TOTAL",
@@ -183,29 +195,30 @@ class FlowFilters(Params):
     breakdown: Annotated[Many[Text], Where(TradeFlow.breakdown)] = Field(
         (), description="the parts of this second partner, customs procedure and transport; `-` is the whole"
     )
-    breakdowns: Annotated[Truth, WhereOf(wholes_only)] = Field(
+    breakdowns: Annotated[Truth, WhereOf(wholes_only, ("breakdown", "breakdowns"))] = Field(
         False, description="true gives the parts of each flow beside the whole; never add the two"
     )
     value_min: Annotated[Money | None, Where(TradeFlow.value_usd, op=">=")] = Field(None, description="US dollars")
     value_max: Annotated[Money | None, Where(TradeFlow.value_usd, op="<=")] = Field(None, description="US dollars")
 
 
-def name_product(row: Any, ask: Any) -> str | None:
-    """Give what a product of HS 2022, or TOTAL, is called; codes of other editions may mean something else."""
+def name_products(ask: Any, products: Sequence[str], classifications: Sequence[str]) -> Iterable[str | None]:
+    """Give what products of HS 2022, or TOTAL, are called; codes of other editions may mean something else."""
     book = ask.edition.names.vocabularies.get("product")
-    is_known = row["classification"] == NAMED or row["product"] == codes.TOTAL
-    return book.labels.get(row["product"]) if book and is_known else None
+    labels = book.labels if book else {}
+    rows = zip(products, classifications, strict=True)
+    return (labels.get(code) if edition == NAMED or code == codes.TOTAL else None for code, edition in rows)
 
 
 NAMED = "H6"
 """The classification whose products have names here: HS 2022."""
-ProductName = Annotated[str | None, Made(name_product, ("product", "classification"))]
+ProductName = Annotated[str | None, Made(name_products, ("product", "classification"))]
 
 
 class FlowRow(Row):
     """A value of trade, as one source has it."""
 
-    id: Annotated[str, Is(FLOW_ID)] = Field(description="the flow's key in one word")
+    id: Annotated[str, Is(FLOW_ID), Made(name_flows, TradeFlow.key)] = Field(description="the flow's key in one word")
     reporter: str = Field(description="whose record it is, ISO 3166-1 alpha-3")
     reporter_name: Annotated[str | None, Label("country", "reporter")]
     partner: str = Field(description="the other side, ISO 3166-1 alpha-3")
@@ -213,9 +226,9 @@ class FlowRow(Row):
     flow: codes.Flow
     product: str = Field(description="code of the classification, or TOTAL")
     product_name: ProductName = Field(description="of TOTAL and of HS 2022, which is H6; null in other classifications")
-    classification: Annotated[str | None, Is(unless_open(TradeFlow.classification))]
-    frequency: Annotated[codes.Frequency | None, Is(unless_open(TradeFlow.frequency))]
-    period: Annotated[str | None, Is(unless_open(TradeFlow.period))] = Field(description="null where it is not stated")
+    classification: Annotated[str | None, Open()]
+    frequency: Annotated[codes.Frequency | None, Open()]
+    period: Annotated[str | None, Open()] = Field(description="null where it is not stated")
     period_start: str | None = Field(json_schema_extra={"format": "date"})
     period_end: str | None = Field(json_schema_extra={"format": "date"}, description="inclusive")
     year: int | None = Field(description="calendar year the period lies in")
@@ -227,11 +240,9 @@ class FlowRow(Row):
     method: codes.Method
     inferred: list[str] = Field(description="fields that are our conclusion")
     source: str
-    stated_by: Annotated[str | None, Is(unless_open(TradeFlow.stated_by))] = Field(
-        description="null where the source speaks in its own voice"
-    )
+    stated_by: Annotated[str | None, Open()] = Field(description="null where the source speaks in its own voice")
     stated_by_name: Annotated[str | None, Label("speaker", "stated_by")]
-    breakdown: Annotated[str | None, Is(unless_open(TradeFlow.breakdown))] = Field(
+    breakdown: Annotated[str | None, Open()] = Field(
         description="second partner, customs procedure, mode of supply and transport of a part; null of the whole"
     )
     note: str | None
@@ -244,5 +255,5 @@ FLOWS = Resource(
     TradeFlow,
     tuple(getattr(TradeFlow, name) for name in TradeFlow.key),
     (),
-    FLOW_ID,
+    "id",
 )

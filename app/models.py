@@ -34,9 +34,14 @@ class Codes(TypeDecorator[tuple[str, ...]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Give the codes in stored order."""
-        if value is None:
-            return None
-        return tuple(value.strip("|").split("|")) if value else ()
+        return codes_in(value)
+
+
+def codes_in(stored: str | None) -> tuple[str, ...] | None:
+    """Read a set of codes."""
+    if stored is None:
+        return None
+    return tuple(stored.strip("|").split("|")) if stored else ()
 
 
 class Utc(TypeDecorator[datetime]):

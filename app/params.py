@@ -7,6 +7,7 @@ the release that is asked.
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
@@ -172,6 +173,11 @@ class ListParams(TableParams):
     )
 
 
+def given(params: BaseModel) -> list[str]:
+    """Give the parameters that a request has, in the order they are declared."""
+    return [name for name in type(params).model_fields if name in params.model_fields_set]
+
+
 def narrowing(model: type[BaseModel]) -> Iterable[str]:
     """Give the parameters that narrow rows, in the order they are declared."""
     for name, field in model.model_fields.items():
@@ -190,6 +196,7 @@ def refuse_unknown_fields(names: Iterable[str], allowed: tuple[str, ...]) -> Non
         raise InvalidValue.of(*faults)
 
 
+@cache
 def vocabulary(model: type[BaseModel], parameter: str) -> str | None:
     """Give the vocabulary whose names a parameter takes, if it takes any."""
     marks = model.model_fields[parameter].metadata

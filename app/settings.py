@@ -16,7 +16,7 @@ class Settings(BaseSettings):
 
     page_limit: int = Field(100, ge=1, description="rows of a page when no limit is asked")
     page_limit_max: int = Field(1000, ge=1, le=1000, description="largest limit that may be asked")
-    count_limit: int = Field(10_000, ge=0, description="rows up to which a total is counted without count=true")
+    count_limit: int = Field(1_000, ge=0, description="rows up to which a total is counted without count=true")
     statement_timeout: float = Field(5.0, gt=0, description="longest time of one statement")
     search_timeout: float = Field(2.0, gt=0, description="longest time of one full-text statement")
     export_timeout: float = Field(300.0, gt=0, description="longest time of a streamed export")

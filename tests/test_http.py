@@ -5,6 +5,7 @@ import gc
 import http.client
 import io
 import json
+import random
 import socket
 import sqlite3
 import threading
@@ -534,7 +535,7 @@ def break_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("SELECT secret FROM /etc/passwd")
 
-    monkeypatch.setattr(app.plan, "select_rows", broken)
+    monkeypatch.setattr(app.plan, "prepare_rows", broken)
 
 
 def test_unforeseen_failure_tells_nothing_of_the_inside(seeded: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -676,7 +677,7 @@ def test_an_export_over_its_time_fails_before_its_first_byte(seeded: Database, m
     with service(seeded, export_timeout=0.3, connections=1, exports=1, pool_wait=0.2) as client:
         assert client.get("/v1/topics?format=csv").status_code == 200
         with monkeypatch.context() as slowed:
-            slowed.setattr(app.answer, "ordered", lambda *_: HEAVY)
+            slowed.setattr(app.plan, "ordered", lambda *_: HEAVY)
             response = client.get("/v1/topics?format=csv")
         assert client.get("/v1/topics?format=csv").status_code == 200
         assert is_idle(client.app)
@@ -686,7 +687,7 @@ def test_an_export_over_its_time_fails_before_its_first_byte(seeded: Database, m
 def test_a_search_has_a_time_of_its_own(seeded: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     with service(seeded, search_timeout=0.2, statement_timeout=2) as client:
         assert client.get("/v1/search?q=trade").status_code == 200
-        monkeypatch.setattr(app.answer, "ordered", lambda *_: HEAVY)
+        monkeypatch.setattr(app.plan, "ordered", lambda *_: HEAVY)
         started = time.monotonic()
         response = client.get("/v1/search?q=trade")
         taken = time.monotonic() - started
@@ -877,7 +878,19 @@ def test_stream_is_the_pages_one_after_the_other(big_client: TestClient, table: 
 def test_stream_goes_on_from_a_cursor(big_client: TestClient) -> None:
     following = big_client.get(f"{FLOWS}?limit=10&fields=id").json()["links"]["next"]
     rest = big_client.get(following.replace("limit=10&", "") + "&format=ndjson").content
-    assert len(rest.splitlines()) == big_client.get(FLOWS).json()["meta"]["total"] - 10
+    assert len(rest.splitlines()) == big_client.get(f"{FLOWS}?count=true").json()["meta"]["total"] - 10
+
+
+def test_numbers_of_a_page_lose_nothing(private_seeded: Database) -> None:
+    draw = random.Random(1)
+    weights = [draw.random() * 10 ** draw.randint(-3, 15) for _ in range(900)]
+    flows = [flow(number, net_weight_kg=weight) for number, weight in enumerate(weights)]
+    publish_invented(private_seeded, {TradeFlow: flows})
+    with service(private_seeded) as client:
+        rows = client.get(f"{FLOWS}?source=invented&limit=1000&fields=net_weight_kg,product&sort=product").json()[
+            "data"
+        ]
+    assert [row["net_weight_kg"] for row in rows] == weights
 
 
 # A real server
@@ -949,14 +962,14 @@ def test_client_that_leaves_midway_frees_its_place(
 def test_client_that_leaves_before_the_first_byte_frees_its_place(
     big: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reached, going, order = threading.Event(), threading.Event(), app.answer.ordered
+    reached, going, order = threading.Event(), threading.Event(), app.plan.ordered
 
     def waiting(*given: Any) -> Any:
         reached.set()
         going.wait(20)
         return order(*given)
 
-    monkeypatch.setattr(app.answer, "ordered", waiting)
+    monkeypatch.setattr(app.plan, "ordered", waiting)
     with served(big, exports=1) as (port, made):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             connection.sendall(f"GET {FLOWS}?format=csv HTTP/1.1\r\nHost: x\r\n\r\n".encode())

@@ -11,13 +11,13 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"app", "codes", "errors", "settings"},
     {"db", "formats", "letters", "models", "periods"},
-    {"names", "params", "schema", "search"},
+    {"fetch", "names", "params", "schema", "search"},
     {"checks", "evidence", "ingest", "releases", "verify"},
-    {"query"},
-    {"ask"},
-    {"plan"},
+    {"filters"},
+    {"ask", "query"},
+    {"empty", "plan"},
     {"answer"},
-    {"envelope", "flows"},
+    {"envelope", "flows", "routes"},
     {"api", "guard", "openapi"},
     {"main"},
     {"cli"},
@@ -27,7 +27,7 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 WITHIN_API: frozenset[str] = frozenset()
 """What files of api/ may take from each other: nothing."""
 KNOWS = {
-    "fastapi": {"errors", "openapi", "api", "main"},
+    "fastapi": {"errors", "openapi", "routes", "api", "main"},
     "sqlalchemy": {
         *(
             "models",
@@ -36,7 +36,10 @@ KNOWS = {
             "names",
             "search",
             "evidence",
+            "fetch",
+            "filters",
             "query",
+            "empty",
             "plan",
             "flows",
             "releases",

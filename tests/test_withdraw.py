@@ -126,6 +126,19 @@ def test_another_import_of_the_source_and_its_record_stay(private_seeded: Databa
     assert (values(private_seeded), sources(private_seeded)[0]) == ({"02": 2}, 1)
 
 
+def test_an_import_whose_rows_a_later_one_repeats_is_taken_back_after_it(
+    private_seeded: Database, tmp_path: Path
+) -> None:
+    first = publish(private_seeded, tmp_path, P01=1, P02=2)
+    second = publish(private_seeded, tmp_path, P01=1, P03=3)
+    with pytest.raises(CannotWithdraw, match=f"release {second} repeats rows"):
+        withdraw(private_seeded, first)
+    withdraw(private_seeded, second)
+    assert values(private_seeded) == {"01": 1, "02": 2}
+    withdraw(private_seeded, first)
+    assert values(private_seeded) == {}
+
+
 def test_another_source_stays(private_seeded: Database, tmp_path: Path) -> None:
     take_baci(private_seeded, written(tmp_path / "b.csv", baci_text({})))
     withdraw(private_seeded, publish(private_seeded, tmp_path, P01=1))

@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 
 from app.db import Database
 from app.errors import PublishBusy
-from app.ingest.importer import Format, Order, Summary, baci_format, blocks_of, comtrade_format, run_import
+from app.ingest.importer import Format, Job, Summary, baci_format, blocks_of, comtrade_format, run_import
 from app.models import Base, Release, TradeFlow
 
 Row = dict[str, Any]
@@ -148,7 +148,7 @@ def parsed(path: Path, form: Format | None = None) -> tuple[list[Row], list[Row]
 def take(database: Database, *paths: Path, form: Format | None = None, **more: Any) -> Summary:
     """Import files; bad rows are told beside the first."""
     report = paths[0].with_name("bad.csv")
-    return run_import(database, Order(paths, form or comtrade_format(False), report, **more))
+    return run_import(database, Job(paths, form or comtrade_format(False), report, **more))
 
 
 def take_baci(database: Database, *paths: Path, version: str = "V202301", **more: Any) -> Summary:

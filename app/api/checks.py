@@ -12,12 +12,15 @@ from app import codes
 from app.answer import answer_rows
 from app.ask import Ask
 from app.checks import findings
+from app.empty import why_empty
 from app.envelope import listing
+from app.filters import Clause
 from app.models import Check
 from app.params import CodeOf, Many, NotListed, Sources, TableParams
-from app.query import Clause, Resource, Row, why_empty
+from app.query import Resource, Row
+from app.routes import TableRoute
 
-router = APIRouter(prefix="/v1", tags=["Figures and sources"])
+router = APIRouter(prefix="/v1", tags=["Figures and sources"], route_class=TableRoute)
 
 
 class CheckParams(TableParams):
@@ -83,8 +86,8 @@ def asked_of(ask: Ask) -> list[Clause]:
     """Give the filters that the table itself is asked by."""
     params: Any = ask.params
     clauses = [
-        Clause("kind", params.kind, Check.kind.in_(params.kind), (Check.kind,)),
-        Clause("source", params.source, Check.source.in_(params.source), (Check.source,)),
+        Clause.of("kind", params.kind, Check.kind.in_(params.kind), (Check.kind,)),
+        Clause.of("source", params.source, Check.source.in_(params.source), (Check.source,)),
     ]
     return [clause for clause in clauses if clause.value]
 

@@ -17,15 +17,18 @@ from starlette.responses import Response
 from app import codes
 from app.answer import answer_rows
 from app.ask import Ask
+from app.empty import why_empty
 from app.envelope import listing
 from app.errors import Contradiction, Fault, OverLimit
 from app.evidence import EvidenceItem, evidence_of
-from app.flows import FLOW_ID, FLOWS, IS_WHOLE, Product, unless_open
+from app.filters import Clause, Where
+from app.flows import FLOW_ID, FLOWS, IS_WHOLE, Product
 from app.models import TradeFlow
 from app.params import Many, Name, NotListed, TableParams, Text, Year, Years
-from app.query import Clause, Row, Where, select_rows, why_empty
+from app.query import Row, select_rows, unless_open
+from app.routes import TableRoute
 
-router = APIRouter(prefix="/v1/trade", tags=["Trade"])
+router = APIRouter(prefix="/v1/trade", tags=["Trade"], route_class=TableRoute)
 
 FREIGHT_PERCENT = 10.0
 """Up to about what freight and insurance add to a trade value: CIF over FOB, in percent of FOB."""
@@ -219,19 +222,21 @@ def one_way(reporter: str, partner: str) -> Clause:
     """Narrow flows to those of one country with the other."""
     flow = TradeFlow
     every = flow.flow.in_(list(codes.Flow))  # true of all; with it the primary key leads on to the product
-    return Clause("partner", partner, and_(flow.reporter == reporter, flow.partner == partner, every), (flow.partner,))
+    return Clause.of(
+        "partner", partner, and_(flow.reporter == reporter, flow.partner == partner, every), (flow.partner,)
+    )
 
 
 def within(params: Any) -> list[Clause]:
     """Give the filters of a comparison beside the pair: product, and the years or none stated."""
     flow = TradeFlow
-    found = [Clause("product", params.product, flow.product.in_(params.product), (flow.product,))]
+    found = [Clause.of("product", params.product, flow.product.in_(params.product), (flow.product,))]
     bounds = {"year": "in", "year_from": ">=", "year_to": "<="}
     for name, op in bounds.items():
         if asked := getattr(params, name):
             condition = or_(Where(flow.year, op=op).condition(asked), flow.year.is_(None))
-            found.append(Clause(name, asked, condition, (flow.year,)))
-    return [*found, Clause("partner", params.partner, IS_WHOLE, ())]
+            found.append(Clause.of(name, asked, condition, (flow.year,)))
+    return [*found, Clause.of("partner", params.partner, IS_WHOLE, ())]
 
 
 def narrowed(params: Any) -> list[Clause]:
@@ -244,8 +249,8 @@ def narrowed(params: Any) -> list[Clause]:
         one_way(params.partner, params.reporter).condition,
     )
     return [
-        Clause("reporter", params.reporter, either, sides),
-        Clause("partner", params.partner, pair, sides),
+        Clause.of("reporter", params.reporter, either, sides),
+        Clause.of("partner", params.partner, pair, sides),
         *within(params),
     ]
 

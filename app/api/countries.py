@@ -13,12 +13,14 @@ from app.answer import answer, answer_one
 from app.ask import Ask
 from app.envelope import listing, single
 from app.errors import Fault, NoSuchRecord
+from app.filters import Clause, Where, key_is
 from app.models import Country, CountryGroup
 from app.names import fold, visible
 from app.params import CodeOf, Countries, Groups, ListParams, Many, RecordParams, Regions, Sources, Subregions
-from app.query import Clause, Resource, Row, Where, key_is
+from app.query import Resource, Row
+from app.routes import TableRoute
 
-router = APIRouter(prefix="/v1", tags=["Countries"])
+router = APIRouter(prefix="/v1", tags=["Countries"], route_class=TableRoute)
 
 
 class CountryParams(ListParams):
@@ -92,7 +94,7 @@ def named(ask: Ask, code: str) -> Clause:
         message = f"{code[:60]!r} is a group of countries; /v1/groups lists them"
         raise NoSuchRecord.of(Fault("country", code, message, meant))
     iso3 = meant[0] if len(meant) == 1 else code
-    return Clause("country", code, Country.iso3 == iso3, (Country.name,))
+    return Clause.of("country", code, Country.iso3 == iso3, (Country.name,))
 
 
 class GroupParams(ListParams):

@@ -13,13 +13,15 @@ from app.answer import answer, answer_one
 from app.ask import Ask
 from app.envelope import listing, single
 from app.evidence import EvidenceItem, evidence_of
+from app.filters import Where, key_is
 from app.models import Event, Indicator, Observation
 from app.names import visible
 from app.params import CodeOf, Countries, ListParams, Many, RecordParams, Sources, Year, Years
 from app.plan import whole
-from app.query import Resource, Row, Where, key_is
+from app.query import Resource, Row
+from app.routes import TableRoute
 
-router = APIRouter(prefix="/v1", tags=["Events and indicators"])
+router = APIRouter(prefix="/v1", tags=["Events and indicators"], route_class=TableRoute)
 EVENT_YEAR = func.coalesce(Event.year, Event.year_inferred)
 
 
@@ -59,7 +61,7 @@ class EventRow(Row):
     evidence: list[EvidenceItem]
 
 
-EVENTS = Resource("events", EventRow, Event, (Event.slug,), ("year", "slug"), Event.slug)
+EVENTS = Resource("events", EventRow, Event, (Event.slug,), ("year", "slug"), "slug")
 
 
 @router.get("/events", operation_id="list_events", **listing(EventRow))
@@ -126,10 +128,8 @@ class IndicatorRecord(IndicatorRow):
     observations: list[ObservationItem]
 
 
-INDICATORS = Resource("indicators", IndicatorRow, Indicator, (Indicator.slug,), ("slug",), Indicator.slug)
-INDICATOR = Resource(
-    "indicators", IndicatorRecord, Indicator, (), (), Indicator.slug, extras=frozenset({"observations"})
-)
+INDICATORS = Resource("indicators", IndicatorRow, Indicator, (Indicator.slug,), ("slug",), "slug")
+INDICATOR = Resource("indicators", IndicatorRecord, Indicator, (), (), "slug", extras=frozenset({"observations"}))
 MADE_LATER = frozenset({"stated_by_name", "evidence"})
 
 

@@ -13,13 +13,15 @@ from app.answer import answer, answer_one
 from app.ask import Ask
 from app.envelope import listing, single
 from app.evidence import Citation, cite
+from app.filters import Where, key_is
 from app.models import Evidence, Figure, Quote, Source
 from app.names import visible
 from app.params import CodeOf, ListParams, Many, RecordParams, Sources, Speakers
 from app.plan import whole
-from app.query import Label, Resource, Row, Where, key_is
+from app.query import Label, Resource, Row
+from app.routes import TableRoute
 
-router = APIRouter(prefix="/v1", tags=["Figures and sources"])
+router = APIRouter(prefix="/v1", tags=["Figures and sources"], route_class=TableRoute)
 
 
 class FigureParams(ListParams):

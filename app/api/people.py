@@ -13,12 +13,14 @@ from app.answer import answer, answer_one
 from app.ask import Ask
 from app.envelope import listing, single
 from app.evidence import EvidenceItem
+from app.filters import Where, key_is
 from app.models import Expert, Organization, Quote
 from app.names import visible
 from app.params import CodeOf, Countries, ListParams, Many, Organizations, RecordParams, Sources
-from app.query import Label, Resource, Row, Where, key_is
+from app.query import Label, Resource, Row
+from app.routes import TableRoute
 
-router = APIRouter(prefix="/v1", tags=["People"])
+router = APIRouter(prefix="/v1", tags=["People"], route_class=TableRoute)
 
 
 class ExpertParams(ListParams):
@@ -56,8 +58,8 @@ class ExpertRecord(ExpertRow):
     topics: list[str] = Field(description="topics of those quotes")
 
 
-EXPERTS = Resource("experts", ExpertRow, Expert, (Expert.slug,), ("slug",), Expert.slug)
-EXPERT = Resource("experts", ExpertRecord, Expert, (), (), Expert.slug, extras=frozenset({"quotes", "topics"}))
+EXPERTS = Resource("experts", ExpertRow, Expert, (Expert.slug,), ("slug",), "slug")
+EXPERT = Resource("experts", ExpertRecord, Expert, (), (), "slug", extras=frozenset({"quotes", "topics"}))
 
 
 def said(connection: Connection, ask: Ask, record: dict[str, Any]) -> dict[str, Any]:
@@ -110,9 +112,7 @@ class OrganizationRow(Row):
     evidence: list[EvidenceItem]
 
 
-ORGANIZATIONS = Resource(
-    "organizations", OrganizationRow, Organization, (Organization.slug,), ("slug",), Organization.slug
-)
+ORGANIZATIONS = Resource("organizations", OrganizationRow, Organization, (Organization.slug,), ("slug",), "slug")
 
 
 @router.get("/organizations", operation_id="list_organizations", **listing(OrganizationRow))

@@ -13,14 +13,16 @@ from app.answer import answer, answer_one
 from app.ask import Ask
 from app.envelope import listing, single
 from app.errors import Fault, NoSuchRecord
+from app.filters import Clause, Where, WhereBy
 from app.models import Product, SearchEntry
 from app.names import fold, visible
 from app.params import ListParams, Many, Name, RecordParams, Sources, Text
-from app.query import Clause, Resource, Row, Where, WhereBy
+from app.query import Resource, Row
 from app.releases import Edition
+from app.routes import TableRoute
 from app.search import matching
 
-router = APIRouter(prefix="/v1", tags=["Products"])
+router = APIRouter(prefix="/v1", tags=["Products"], route_class=TableRoute)
 
 Products = Annotated[Many[Text], Name("product")]
 Sections = Annotated[Many[Text], Name("section")]
@@ -136,4 +138,4 @@ def coded(ask: Ask, code: str) -> Clause:
     if not meant:
         message = f"there is no product {code[:60]!r} in release {ask.edition.number}"
         raise NoSuchRecord.of(Fault("product", code, message, did_you_mean=book.like(code)))
-    return Clause("product", code, Product.code == meant[0], (Product.code,))
+    return Clause.of("product", code, Product.code == meant[0], (Product.code,))

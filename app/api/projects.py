@@ -14,6 +14,7 @@ from app.answer import answer, answer_one, answer_rows
 from app.ask import Ask
 from app.envelope import listing, single
 from app.evidence import EvidenceItem
+from app.filters import Where, key_is
 from app.models import Programme, Project, ProjectPortfolio
 from app.names import visible
 from app.params import (
@@ -30,9 +31,10 @@ from app.params import (
     Statuses,
     TableParams,
 )
-from app.query import Label, Resource, Row, Where, key_is
+from app.query import Label, Resource, Row
+from app.routes import TableRoute
 
-router = APIRouter(prefix="/v1", tags=["Projects"])
+router = APIRouter(prefix="/v1", tags=["Projects"], route_class=TableRoute)
 
 
 class ProjectParams(ListParams):
@@ -68,7 +70,7 @@ class ProjectRow(Row):
     evidence: list[EvidenceItem]
 
 
-PROJECTS = Resource("projects", ProjectRow, Project, (Project.slug,), ("slug",), Project.slug)
+PROJECTS = Resource("projects", ProjectRow, Project, (Project.slug,), ("slug",), "slug")
 
 
 @router.get("/projects", operation_id="list_projects", **listing(ProjectRow))
@@ -111,7 +113,7 @@ PORTFOLIOS = Resource(
     ProjectPortfolio,
     (ProjectPortfolio.slug,),
     ("slug",),
-    ProjectPortfolio.slug,
+    "slug",
 )
 
 
@@ -212,7 +214,7 @@ class ProgrammeRow(Row):
     evidence: list[EvidenceItem]
 
 
-PROGRAMMES = Resource("programmes", ProgrammeRow, Programme, (Programme.slug,), ("slug",), Programme.slug)
+PROGRAMMES = Resource("programmes", ProgrammeRow, Programme, (Programme.slug,), ("slug",), "slug")
 
 
 @router.get("/programmes", operation_id="list_programmes", **listing(ProgrammeRow))

@@ -12,14 +12,16 @@ from app import codes
 from app.answer import answer, answer_one
 from app.envelope import listing, single
 from app.evidence import EvidenceItem
+from app.filters import Where, WhereBy, key_is
 from app.models import Quote, Risk, SearchEntry, Topic
 from app.names import visible
 from app.params import CodeOf, Experts, ListParams, Many, RecordParams, Sources, Text, Topics
-from app.query import Label, Resource, Row, Where, WhereBy, key_is
+from app.query import Label, Resource, Row
 from app.releases import Edition
+from app.routes import TableRoute
 from app.search import matching
 
-router = APIRouter(prefix="/v1", tags=["Quotes"])
+router = APIRouter(prefix="/v1", tags=["Quotes"], route_class=TableRoute)
 
 
 def has_words(text: str, edition: Edition) -> ColumnElement[bool]:
@@ -66,7 +68,7 @@ class QuoteRow(Row):
     evidence: list[EvidenceItem]
 
 
-QUOTES = Resource("quotes", QuoteRow, Quote, (Quote.id,), ("source", "start"), Quote.id)
+QUOTES = Resource("quotes", QuoteRow, Quote, (Quote.id,), ("source", "start"), "id")
 
 
 @router.get("/quotes", operation_id="list_quotes", **listing(QuoteRow))
@@ -145,7 +147,7 @@ class RiskRow(Row):
     evidence: list[EvidenceItem]
 
 
-RISKS = Resource("risks", RiskRow, Risk, (Risk.slug,), ("kind", "slug"), Risk.slug)
+RISKS = Resource("risks", RiskRow, Risk, (Risk.slug,), ("kind", "slug"), "slug")
 
 
 @router.get("/risks", operation_id="list_risks", **listing(RiskRow))

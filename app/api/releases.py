@@ -13,11 +13,13 @@ from app import codes
 from app.answer import answer, answer_one
 from app.ask import Ask
 from app.envelope import listing, single
+from app.filters import Where, key_is
 from app.models import Release
 from app.params import CodeOf, ListParams, Many, RecordParams, ReleaseNumber
-from app.query import Resource, Row, Where, key_is
+from app.query import Resource, Row
+from app.routes import TableRoute
 
-router = APIRouter(prefix="/v1", tags=["Releases"])
+router = APIRouter(prefix="/v1", tags=["Releases"], route_class=TableRoute)
 
 
 class ReleaseParams(ListParams):
@@ -34,6 +36,7 @@ class TableChanges(BaseModel):
     added: int = Field(description="new keys")
     changed: int = Field(description="new versions of known keys")
     removed: int = Field(description="keys that end")
+    unchanged: int | None = Field(None, description="of an import: rows of its files that hold already")
     reporters: list[str] | None = Field(None, description="of an import: whose flows it adds or revises")
     years: list[int] | None = Field(None, description="of an import: years of the flows that it adds or revises")
 

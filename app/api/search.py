@@ -12,12 +12,14 @@ from starlette.responses import Response
 from app.answer import answer
 from app.ask import Ask
 from app.envelope import listing
+from app.filters import Clause, Where, WhereBy
 from app.models import SearchEntry
 from app.params import ListParams, Many, Sources, Text
-from app.query import Clause, Made, Resource, Row, Where, WhereBy, every_row, select_rows
+from app.query import Made, Resource, Row, each, every_row, select_rows
+from app.routes import TableRoute
 from app.search import WORDED, matching, score
 
-router = APIRouter(prefix="/v1", tags=["Search"])
+router = APIRouter(prefix="/v1", tags=["Search"], route_class=TableRoute)
 PAGES = {
     "checks": None,
     "countries": "countries",
@@ -52,10 +54,10 @@ class SearchParams(ListParams):
     source: Annotated[Sources, Where(SearchEntry.source)] = ()
 
 
-def path_of(row: Any, ask: Ask) -> str:
+def path_of(ask: Ask, record: str, key: str) -> str:
     """Give the path of a record that was found."""
-    page = PAGES[row["record"]]
-    return ask.link_to(f"/v1/{page}/{row['record_key']}" if page else LISTED[row["record"]], {})
+    page = PAGES[record]
+    return ask.link_to(f"/v1/{page}/{key}" if page else LISTED[record], {})
 
 
 class SearchRow(Row):
@@ -67,7 +69,7 @@ class SearchRow(Row):
     body: str = Field(description="its words")
     score: int = Field(description="how often the words occur")
     source: str
-    path: Annotated[str, Made(path_of, ("record", "record_key"))]
+    path: Annotated[str, Made(each(path_of), ("record", "record_key"))]
 
 
 ENTRIES = Resource("search_entries", SearchRow, SearchEntry, (SearchEntry.record, SearchEntry.record_key), ())

@@ -35,13 +35,15 @@ from app.answer import answer
 from app.ask import Ask
 from app.envelope import listing
 from app.errors import Contradiction, Fault, WouldDoubleCount
-from app.flows import FLOWS, LEVEL, FlowFilters, Side, unless_open
+from app.filters import Clause
+from app.flows import FLOWS, LEVEL, FlowFilters, Side
 from app.models import TradeFlow
 from app.names import OWN_VOICE
 from app.params import ListParams, Many, NotListed, TopCount, Truth
-from app.query import Clause, Label, Made, Resource, Row, every_row, select_rows
+from app.query import Label, Made, Resource, Row, each, every_row, select_rows, unless_open
+from app.routes import TableRoute
 
-router = APIRouter(prefix="/v1/trade", tags=["Trade"])
+router = APIRouter(prefix="/v1/trade", tags=["Trade"], route_class=TableRoute)
 
 
 class Dimension(StrEnum):
@@ -84,8 +86,9 @@ class TotalsParams(FlowFilters, ListParams):
     )
 
 
-def rows_added(total: dict[str, Any], ask: Ask) -> str:
+def rows_added(ask: Ask, *values: Any) -> str:
     """Give the path that lists the very flows a total is the sum of; of a rest, the totals whose last it is."""
+    total = dict(zip((*LINEAGE, *MORE_LINEAGE), values, strict=True))
     params: Any = ask.params
     own: dict[str, Any] = {name: total[name] for name in LINEAGE if total[name] is not None}
     own["stated_by"] = total["stated_by"] or OWN_VOICE
@@ -102,11 +105,11 @@ def rows_added(total: dict[str, Any], ask: Ask) -> str:
     return ask.link_to("/v1/trade/totals", {**kept, "group_by": params.group_by, "sort": "-value_usd"})
 
 
-def told(total: dict[str, Any], ask: Ask) -> str:
+def told(ask: Ask, rows: int, rest: bool) -> str:
     """Say how a total was made."""
     params: Any = ask.params
-    beyond = f" beyond the first {params.top} rows of lineage" if total["rest"] else ""
-    return f"sum of value_usd of {total['rows']} trade flows{beyond}"
+    beyond = f" beyond the first {params.top} rows of lineage" if rest else ""
+    return f"sum of value_usd of {rows} trade flows{beyond}"
 
 
 LINEAGE = ("reporter", "partner", "flow", "product", "product_level", "frequency", "year", "source")
@@ -139,8 +142,8 @@ class TotalRow(Row):
     share_of_usd: int | None = Field(description="the sums that differ in the dimension of `share` only, added")
     share_percent: float | None = Field(description="of share_of_usd; an aggregate such as WLD is no part and has none")
     growth_percent: float | None = Field(description="change from the sum of the year before")
-    formula: Annotated[str, Made(told, ("rows", "rest"))]
-    lineage: Annotated[str, Made(rows_added, (*LINEAGE, *MORE_LINEAGE))] = Field(
+    formula: Annotated[str, Made(each(told), ("rows", "rest"))]
+    lineage: Annotated[str, Made(each(rows_added), (*LINEAGE, *MORE_LINEAGE))] = Field(
         description="path that lists the flows added"
     )
 

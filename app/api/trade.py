@@ -15,7 +15,8 @@ from app.ask import Ask
 from app.envelope import listing, single
 from app.errors import Contradiction, Fault, OverLimit
 from app.evidence import EvidenceItem
-from app.flows import FLOWS, FlowFilters, FlowRow, ProductName, unless_open
+from app.filters import Clause, Where
+from app.flows import FLOWS, FlowFilters, FlowRow, ProductName
 from app.models import TradeFlow, TradeShare
 from app.params import (
     Countries,
@@ -31,9 +32,10 @@ from app.params import (
     Truth,
     Years,
 )
-from app.query import Clause, Is, Label, Resource, Row, Spread, Where, every_row, select_rows
+from app.query import Label, Open, Resource, Row, Spread, every_row, select_rows
+from app.routes import TableRoute
 
-router = APIRouter(prefix="/v1/trade", tags=["Trade"])
+router = APIRouter(prefix="/v1/trade", tags=["Trade"], route_class=TableRoute)
 
 
 class Shape(StrEnum):
@@ -78,7 +80,7 @@ def latest_only(ask: Ask, resource: Resource, clauses: tuple[Clause, ...]) -> tu
     ranked = dated.where(TradeFlow.period_end.is_not(None)).subquery()
     key = tuple(ranked.c[f"key_{name}"] for name in TradeFlow.key)
     newest = and_(ranked.c.place == 1, ranked.c.kept == 1)
-    return Resource(resource.record, FlowRow, ranked, key, (), ranked.c.id, lambda _: newest), ()
+    return Resource(resource.record, FlowRow, ranked, key, (), "id", lambda _: newest), ()
 
 
 class SeriesRow(Row):
@@ -91,12 +93,12 @@ class SeriesRow(Row):
     flow: codes.Flow
     product: str
     product_name: ProductName
-    classification: Annotated[str | None, Is(unless_open(TradeFlow.classification))]
-    frequency: Annotated[codes.Frequency | None, Is(unless_open(TradeFlow.frequency))]
+    classification: Annotated[str | None, Open()]
+    frequency: Annotated[codes.Frequency | None, Open()]
     source: str
-    stated_by: Annotated[str | None, Is(unless_open(TradeFlow.stated_by))]
+    stated_by: Annotated[str | None, Open()]
     stated_by_name: Annotated[str | None, Label("speaker", "stated_by")]
-    breakdown: Annotated[str | None, Is(unless_open(TradeFlow.breakdown))]
+    breakdown: Annotated[str | None, Open()]
     values: Annotated[dict[str, int | None], Spread()] = Field(
         description="whole current US dollars by period, null where there is no flow; in csv a column a period"
     )
@@ -110,7 +112,7 @@ def series(ask: Ask, _: Resource, clauses: tuple[Clause, ...]) -> tuple[Resource
     """Group flows by series, with the value of each period that the filters leave; undated flows have none."""
     if getattr(ask.params, "latest", False):
         raise Contradiction.of(Fault("latest", "true", "latest leaves a series one period: ask for it in shape=long"))
-    dated = Clause("period", ("dated",), TradeFlow.period != codes.NOT_STATED, ())
+    dated = Clause.of("period", ("dated",), TradeFlow.period != codes.NOT_STATED, ())
     values = {
         period: func.max(case((TradeFlow.period == period, TradeFlow.value_usd))) for period in periods(ask, clauses)
     }
@@ -165,7 +167,7 @@ def get_trade_flow(
     named = zip(TradeFlow.key, parts, strict=len(parts) == len(TradeFlow.key))
     same = [getattr(TradeFlow, name) == (part.replace("_", "/") if name == "period" else part) for name, part in named]
     condition = and_(*same) if len(parts) == len(TradeFlow.key) else false()
-    return answer_one(request, params, FLOWS, lambda _: Clause("id", id, condition, ()))
+    return answer_one(request, params, FLOWS, lambda _: Clause.of("id", id, condition, ()))
 
 
 class ShareParams(ListParams):
@@ -219,9 +221,7 @@ class ShareRow(Row):
     evidence: list[EvidenceItem]
 
 
-SHARES = Resource(
-    "trade_shares", ShareRow, TradeShare, (TradeShare.slug,), ("reporter", "flow", "slug"), TradeShare.slug
-)
+SHARES = Resource("trade_shares", ShareRow, TradeShare, (TradeShare.slug,), ("reporter", "flow", "slug"), "slug")
 
 
 @router.get("/shares", operation_id="list_trade_shares", **listing(ShareRow))

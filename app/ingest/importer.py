@@ -121,7 +121,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Order:
+class Job:
     """What is to be imported, and how strictly."""
 
     paths: Sequence[Path]
@@ -132,27 +132,27 @@ class Order:
     progress: Callable[[int, int], None] | None = None  # told the rows and bytes of the files read
 
 
-def run_import(database: Database, order: Order) -> Summary:
+def run_import(database: Database, job: Job) -> Summary:
     """Import files as one release; nothing is published unless all of it is.
 
     Raises ImportInvalid, TooManyBadRows, PublishBusy, DatabaseUnavailable.
     """
-    slug = order.format.source["slug"]
-    sha256 = digest_of_all(order.paths)
+    slug = job.format.source["slug"]
+    sha256 = digest_of_all(job.paths)
     with database.read() as connection:
         areas = read_areas(connection)
-        again = last_import(connection, slug, sha256, order.format.options)
+        again = last_import(connection, slug, sha256, job.format.options)
     if again is not None:
         return Summary(again=again)
     summary = Summary()
-    with database.staging() as connection, Report(order.report) as report:
+    with database.staging() as connection, Report(job.report) as report:
         staging.create(connection)
-        names = read_files(connection, order, areas, summary, report)
+        names = read_files(connection, job, areas, summary, report)
         settle(connection, names, summary, report)
-        refuse_bad(summary, report, order.max_bad)
+        refuse_bad(summary, report, job.max_bad)
         publish_staged(connection)
-        publish(connection, order, sha256, summary)
-        if order.dry_run:
+        publish(connection, job, sha256, summary)
+        if job.dry_run:
             connection.rollback()
             summary.release = None
         else:
@@ -190,18 +190,18 @@ def last_import(connection: Connection, slug: str, sha256: str, options: str | N
 
 
 def read_files(
-    connection: Connection, order: Order, areas: Mapping[str, str], summary: Summary, report: Report
+    connection: Connection, job: Job, areas: Mapping[str, str], summary: Summary, report: Report
 ) -> list[str]:
     """Read and stage every file; give the names of the files read, in the order of their numbers."""
     names: list[str] = []
     before = 0
-    for path in order.paths:
+    for path in job.paths:
         being_read = None
-        for place, name, block in blocks_of(path, order.format):
+        for place, name, block in blocks_of(path, job.format):
             if place != being_read:
                 being_read = place
                 names.append(name)
-                parse = order.format.parse_of(name)
+                parse = job.format.parse_of(name)
             found = parse(block.rows, areas)
             report.add(name, block.bad)
             report.add(name, found.bad)
@@ -209,11 +209,11 @@ def read_files(
             summary.bad += block.bad.height + found.bad.height
             summary.left_out.update(found.left_out)
             staging.stage(connection, found.flows, len(names) - 1)
-            if order.progress:
-                order.progress(summary.read, before + block.taken)
+            if job.progress:
+                job.progress(summary.read, before + block.taken)
         before += path.stat().st_size
     if not summary.read:
-        raise ImportInvalid(f"{', '.join(path.name for path in order.paths)}: there is no row")
+        raise ImportInvalid(f"{', '.join(path.name for path in job.paths)}: there is no row")
     return names
 
 
@@ -249,27 +249,28 @@ def refuse_bad(summary: Summary, report: Report, max_bad: float) -> None:
         )
 
 
-def publish(connection: Connection, order: Order, sha256: str, summary: Summary) -> None:
+def publish(connection: Connection, job: Job, sha256: str, summary: Summary) -> None:
     """Publish what is staged as the next release, unless it changes nothing."""
-    slug = order.format.source["slug"]
+    slug = job.format.source["slug"]
     number = next_release(connection)
     is_first = not staging.has_rows(connection, slug)
     staged = staging.count(connection)
     summary.revised = 0 if is_first else staging.supersede(connection, slug, number)
-    inserted = staging.add(connection, slug, order.format.method, number, is_first)
+    inserted = staging.add(connection, slug, job.format.method, number, is_first)
     summary.added = inserted - summary.revised
     summary.unchanged = staged - inserted
     if not inserted:
         return
-    changes = publish_source(connection, order.format.source)
+    changes = publish_source(connection, job.format.source)
     counts: dict[str, Any] = {model.__tablename__: change.counts for model, change in changes.items() if change}
     counts["trade_flows"] = {
         "added": summary.added,
         "changed": summary.revised,
         "removed": 0,
+        "unchanged": summary.unchanged,
         **staging.affected(connection, slug, number),
     }
-    names = ", ".join(path.name for path in order.paths)
+    names = ", ".join(path.name for path in job.paths)
     add_release(
         connection,
         number,
@@ -278,7 +279,7 @@ def publish(connection: Connection, order: Order, sha256: str, summary: Summary)
         sha256,
         counts,
         file_name=names,
-        options=order.format.options,
+        options=job.format.options,
         rows_rejected=summary.bad,
     )
     for model, change in changes.items():

@@ -1,5 +1,6 @@
 """Taking an import back, by a new release: its rows end, what they revised holds again, nothing is deleted."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +40,22 @@ def source_of(connection: Connection, number: int) -> str:
         raise CannotWithdraw(f"release {number} is of the kind {found.kind}: only an import can be taken back")
     if by := connection.execute(select(Release.id).where(Release.withdraws == number)).scalar():
         raise CannotWithdraw(f"release {number} is taken back already, by release {by}")
+    if later := repeating(connection, str(found.source), number):
+        raise CannotWithdraw(
+            f"release {later} repeats rows that release {number} or one before it brought: take release {later} back "
+            "first, and import its files again"
+        )
     return str(found.source)
+
+
+def repeating(connection: Connection, source: str, number: int) -> int | None:
+    """Give the newest later import that found rows unchanged: such a row is of the release that brought it."""
+    withdrawn = select(Release.withdraws).where(Release.withdraws.is_not(None))
+    query = select(Release.id, Release.changes).where(Release.source == source, Release.kind == ReleaseKind.IMPORT)
+    later = connection.execute(
+        query.where(Release.id > number, Release.id.not_in(withdrawn)).order_by(Release.id.desc())
+    )
+    return next((id for id, changes in later if changes and json.loads(changes)["trade_flows"].get("unchanged")), None)
 
 
 def take_rows_back(connection: Connection, source: str, number: int, later: int) -> Counts:
