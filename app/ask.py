@@ -35,8 +35,12 @@ from app.filters import bind
 from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS, media_types
 from app.names import OWN_VOICE
 from app.params import TableParams, given, vocabulary
+from app.recent import Recent
 from app.releases import Edition, Releases
 from app.settings import Settings
+
+KEPT = 512
+"""Forms of requests whose statements are kept."""
 
 
 @dataclass
@@ -48,8 +52,8 @@ class Service:
     releases: Releases
     queries: threading.BoundedSemaphore = field(init=False)
     exports: threading.BoundedSemaphore = field(init=False)
-    prepared: dict[Any, Any] = field(default_factory=dict)
-    """Statements by the form of the requests that they serve: see `plan`."""
+    prepared: Recent[Any] = field(default_factory=lambda: Recent(KEPT))
+    """What `plan` has prepared, by the form of the requests that it serves."""
 
     def __post_init__(self) -> None:
         self.queries = threading.BoundedSemaphore(self.settings.queries)
@@ -102,9 +106,10 @@ class Ask:
 
     @cached_property
     def etag(self) -> str:
-        """A strong tag of release, request, format and version; the body is not looked at."""
-        path = self.request.scope["path"]
-        key = orjson.dumps([app.__version__, self.edition.number, path, self.canonical, self.format])
+        """A strong tag of release, request, format, version and what is answered unasked; the body is not looked at."""
+        path, settings = self.request.scope["path"], self.service.settings
+        unasked = (app.__version__, settings.page_limit, settings.count_limit, settings.root_path)
+        key = orjson.dumps([unasked, self.edition.number, path, self.canonical, self.format])
         return f'"{hashlib.sha256(key).hexdigest()[:32]}"'
 
     @property
@@ -202,14 +207,25 @@ BOUNDS = (("_from", "_to"), ("_min", "_max"))
 
 
 def refuse_contradictions(params: BaseModel) -> None:
-    """Refuse bounds that nothing lies between: an empty answer would not say why."""
-    for name in given(params):
-        for low_end, high_end in BOUNDS:
-            stem = name.removesuffix(low_end)
-            low, high = getattr(params, name), getattr(params, stem + high_end, None)
-            if stem != name and low is not None and high is not None and low > high:
-                message = f"{name} is {low}, above {stem + high_end}, which is {high}"
-                raise Contradiction.of(Fault(name, low, message), Fault(stem + high_end, high, message))
+    """Refuse bounds that nothing lies between, or no value asked: an empty answer would not say why."""
+    for low_end, high_end in BOUNDS:
+        for stem in dict.fromkeys(name.removesuffix(end) for name in given(params) for end in (low_end, high_end)):
+            low, high = getattr(params, stem + low_end, None), getattr(params, stem + high_end, None)
+            if low is not None and high is not None and low > high:
+                message = f"{stem + low_end} is {low}, above {stem + high_end}, which is {high}"
+                raise Contradiction.of(Fault(stem + low_end, low, message), Fault(stem + high_end, high, message))
+            for end, bound in ((low_end, low), (high_end, high)):
+                refuse_values_beyond(params, stem, end, bound, is_low=end == low_end)
+
+
+def refuse_values_beyond(params: BaseModel, stem: str, end: str, bound: Any, *, is_low: bool) -> None:
+    """Refuse a bound that none of the values asked keeps. Raises Contradiction."""
+    values = getattr(params, stem, None)
+    if bound is None or not values or not isinstance(values, tuple):
+        return
+    if all(value < bound if is_low else value > bound for value in values):
+        message = f"{stem} is {spell(values)}, {'below' if is_low else 'above'} {stem + end}, which is {bound}"
+        raise Contradiction.of(Fault(stem, spell(values), message), Fault(stem + end, bound, message))
 
 
 def negotiate(request: Request, wanted: str | None) -> str:

@@ -71,7 +71,7 @@ class RequestError(KhorgosError):
     @classmethod
     def of(cls, *faults: Fault, **more: Any) -> Self:
         """Make the error whose detail is what its faults say."""
-        return cls("; ".join(map(str, faults)), faults=faults, **more)
+        return cls("; ".join(dict.fromkeys(map(str, faults))), faults=faults, **more)
 
 
 class InvalidValue(RequestError):

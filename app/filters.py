@@ -6,6 +6,7 @@ A condition is made of a value, or of a bind in its place: then one statement se
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cache, cached_property
+from types import SimpleNamespace
 from typing import Any
 
 from pydantic import BaseModel
@@ -97,9 +98,10 @@ class WhereOf:
 
     def clause(self, parameter: str, params: Any, _: Edition) -> "Clause | None":
         """Give the filter that the parameters make, if they make one."""
-        if (condition := self.build(params)) is None:
-            return None
         form = tuple(getattr(params, name) for name in self.reads)
+        # It sees no more than it says it reads, since a statement is kept for these values.
+        if (condition := self.build(SimpleNamespace(**dict(zip(self.reads, form, strict=True))))) is None:
+            return None
         return Clause(parameter, getattr(params, parameter), lambda _: condition, self.columns, form=form)
 
 

@@ -60,6 +60,8 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if self.settings.root_path:
+            scope["root_path"] = self.settings.root_path
         started, is_head = time.perf_counter(), scope["method"] == "HEAD"
         status: int | None = None
 

@@ -63,7 +63,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        root_path=settings.root_path,
         redirect_slashes=False,
     )
     app.state.service = Service(settings, database, Releases(database, settings.release_ttl))

@@ -24,8 +24,6 @@ Nulls = tuple[bool, ...] | None
 """Which keys of the row that a page comes after are null; null of a first page."""
 Maker = Callable[[Ask, Selected], Iterable[Any]]
 """Makes a field of all selected rows."""
-KEPT = 512
-"""Prepared statements that are kept; when there are more, all are made anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,20 +211,21 @@ def nulls_of(after: Sequence[Any] | None) -> Nulls:
 
 
 def plan_list(ask: Ask, resource: Resource, clauses: tuple[Clause, ...], origin: tuple[Resource, Any]) -> Plan:
-    """Plan a list: what its form has prepared before is taken as it is. Raises what is wrong with fields and sort."""
+    """Plan a list: what its form has prepared before is taken as it is. Raises what is wrong with fields and sort.
+
+    A resource that a request made for itself has no form that another could share.
+    """
     params: Any = ask.params
     is_flat = ask.format in FLAT_FORMATS
-    form = (resource, params.fields, params.sort, is_flat, *(clause.shape for clause in clauses))
-    kept: dict[Any, Prepared] = ask.service.prepared
-    prepared = kept.get(form)
-    if prepared is None:
+
+    def prepare() -> Prepared:
         fields = chosen(resource, params.fields, flat=is_flat)
-        prepared = Prepared(resource, clauses, fields, order_of(resource, params.sort, clauses))
-        if (resource, clauses) == origin:
-            if len(kept) >= KEPT:
-                kept.clear()
-            kept[form] = prepared
-    return Plan(ask, prepared, clauses, origin)
+        return Prepared(resource, clauses, fields, order_of(resource, params.sort, clauses))
+
+    if (resource, clauses) != origin:
+        return Plan(ask, prepare(), clauses, origin)
+    form = (resource, params.fields, params.sort, is_flat, *(clause.shape for clause in clauses))
+    return Plan(ask, ask.service.prepared.get(form, prepare), clauses, origin)
 
 
 def plan_record(ask: Ask, resource: Resource, clause: Clause, names: Sequence[str]) -> Plan:

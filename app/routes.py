@@ -36,13 +36,13 @@ class TableRoute(APIRoute):
 
 
 def read(model: type[BaseModel], lists: set[str], query: QueryParams) -> BaseModel:
-    """Read a query into a model. Raises RequestValidationError."""
+    """Read a query into a model, some of whose parameters take a list. Raises RequestValidationError."""
     given: dict[str, Any] = {}
     for name, value in query.multi_items():
-        if name in lists:
-            given.setdefault(name, []).append(value)
-        else:
-            given[name] = value
+        given.setdefault(name, []).append(value)
+    for name, values in given.items():
+        if name not in lists and (len(values) == 1 or name in model.model_fields):
+            given[name] = values[-1]
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -267,6 +267,29 @@ def test_tag_differs_by_format(client: TestClient) -> None:
     assert len(tags) == 2
 
 
+@pytest.mark.parametrize("changed", [{"page_limit": 2}, {"count_limit": 5}, {"root_path": "/khorgos"}])
+def test_tag_differs_by_what_is_answered_unasked(seeded: Database, changed: dict[str, Any]) -> None:
+    tags = []
+    for settings in ({}, changed):
+        with service(seeded, **settings) as client:
+            tags.append(client.get("/v1/topics").headers["etag"])
+    assert tags[0] != tags[1]
+
+
+def test_every_value_of_an_unknown_parameter_is_told(client: TestClient) -> None:
+    (error,) = client.get(f"{FLOWS}?yeer=2024&yeer=2023").json()["errors"]
+    assert (error["parameter"], error["value"]) == ("yeer", "['2024', '2023']")
+
+
+@pytest.mark.parametrize("path", [FLOWS, "/v1/trade/compare?reporter=KAZ&partner=CHN&x"])
+@pytest.mark.parametrize("bounds", ["year=2024&year_from=2025", "year=2024,2023&year_to=2022"])
+def test_values_beyond_their_bounds_are_refused(client: TestClient, path: str, bounds: str) -> None:
+    url = path.replace("&x", f"&{bounds}") if "&x" in path else f"{path}?{bounds}"
+    answer = client.get(url)
+    assert_problem(answer, 422, "KHG115")
+    assert answer.json()["errors"][0]["parameter"] == "year"
+
+
 @pytest.mark.parametrize("url", ["/v1/projects/nothing", "/v1/trade/compare?reporter=KAZ&partner=KAZ"])
 def test_an_error_is_never_304(client: TestClient, url: str) -> None:
     assert client.get(url, headers={"If-None-Match": "*"}).status_code == client.get(url).status_code >= 400

@@ -86,6 +86,8 @@ def test_thousands_of_dollars_and_tons_become_dollars_and_kilograms(
         ({"i": "12345"}, "exporter '12345' is no area that is known"),
         ({"j": ""}, "importer '' is no area that is known"),
         ({"k": "7403110"}, "product '7403110' is no HS code of 6 digits"),
+        ({"k": "2709"}, "product '2709' is no HS code of 6 digits"),
+        ({"k": "27"}, "product '27' is no HS code of 6 digits"),
         ({"k": "TOTAL"}, "product 'TOTAL' is no HS code of 6 digits"),
         ({"v": ""}, "value '' is no amount"),
         ({"v": "NA"}, "value 'NA' is no amount"),
@@ -218,3 +220,17 @@ def test_bad_rows_are_told_with_the_file_they_are_in(private_seeded: Database, t
     done = take(private_seeded, good, written(tmp_path / "b.csv", baci_text({"v": ""})), form=baci(), max_bad=0.5)
     assert counts(done) == {"added": 1, "bad": 1}
     assert reported(tmp_path / "bad.csv") == [("b.csv", 2, "value '' is no amount")]
+
+
+def test_the_same_file_read_otherwise_is_not_the_same_import(private_seeded: Database, tmp_path: Path) -> None:
+    path = written(tmp_path / "b.csv", baci_text({}))
+    first = take(private_seeded, path, form=baci(hs="17"))
+    again = take(private_seeded, path, form=baci(hs="17"))
+    other = take(private_seeded, path, form=baci(hs="22"))
+    assert (again.again, other.again, other.added) == (first.release, None, 1)
+
+
+def test_the_same_file_is_read_again_where_rows_were_bad(private_seeded: Database, tmp_path: Path) -> None:
+    path = written(tmp_path / "b.csv", baci_text({}, {"i": "12345"}))
+    take(private_seeded, path, form=baci(), max_bad=1.0)
+    assert take(private_seeded, path, form=baci(), max_bad=1.0).again is None

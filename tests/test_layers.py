@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"app", "codes", "errors", "settings"},
-    {"db", "formats", "letters", "models", "periods"},
+    {"db", "formats", "letters", "models", "periods", "recent"},
     {"fetch", "names", "params", "schema", "search"},
     {"checks", "evidence", "ingest", "releases", "verify"},
     {"filters"},

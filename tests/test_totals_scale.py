@@ -188,6 +188,19 @@ def test_lineage_of_a_rest_lists_the_totals_that_it_ends(made: TestClient) -> No
     assert rest["formula"] == "sum of value_usd of 3 trade flows beyond the first 2 rows of lineage"
 
 
+def test_lineage_of_a_rest_of_one_period_ranks_over_all_of_them(engine: str, workshop: Workshop) -> None:
+    flows = [
+        *(flow(value, reporter="KAZ", partner="CHN", period=str(year)) for year, value in ((2021, 90), (2022, 1))),
+        *(flow(value, reporter="UZB", partner="CHN", period=str(year)) for year, value in ((2021, 80), (2022, 1))),
+        flow(70, reporter="KGZ", partner="CHN", period="2022"),
+    ]
+    with over(engine, workshop, flows) as made:
+        rest = rows(made, "group_by=reporter&top=2")[-1]
+        ranked = made.get(rest["lineage"]).json()["data"]
+    assert (rest["rest"], rest["period"], rest["value_usd"]) == (True, "2022", 70)
+    assert [row["value_usd"] for row in ranked[2:]] == [70]
+
+
 def test_lineage_of_what_is_kept_lists_its_flows(made: TestClient) -> None:
     for row in rows(made, "group_by=partner,year&top=2&product=TOTAL&frequency=A"):
         if not row["rest"]:

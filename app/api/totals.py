@@ -95,7 +95,9 @@ def rows_added(ask: Ask, *values: Any) -> str:
     own["classification"] = total["classification"] or codes.NOT_STATED
     if params.breakdowns:
         own["breakdown"] = total["breakdown"] or codes.NOT_STATED
-    if total["frequency"] is None or total["period"] is not None:
+    # What is left of a ranking over all periods may be of one by chance: its lineage is over all of them, too.
+    is_of_period = total["period"] is not None and not total["rest"]
+    if is_of_period or total["frequency"] in (None, codes.Frequency.YEAR_TO_DATE):
         own["period"] = total["period"] or codes.NOT_STATED
     own["economies"] = tuple(side for side in Side if total[side] is None) or None
     asked = {name: value for name, value in ask.canonical if name in FlowFilters.model_fields}

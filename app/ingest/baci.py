@@ -109,8 +109,14 @@ def read_codes(paths: Iterable[Path]) -> Codes:
             if "area" in names and row.get(names.get("iso3", "")):
                 areas[row[names["area"]].strip().lstrip("0")] = row[names["iso3"]].strip()
             elif "product" in names:
-                products.add(row[names["product"]].strip().zfill(6))
+                code = row[names["product"]].strip()
+                products.add(code.zfill(6) if len(code) == 5 else code)
     return Codes(areas, frozenset(products))
+
+
+def six_digits(product: pl.Expr) -> pl.Expr:
+    """Give a code its leading zero again where it has five digits; fewer are no subheading that lost one."""
+    return pl.when(product.str.len_chars() == 5).then(product.str.zfill(6)).otherwise(product)
 
 
 def check_header(name: str, header: Header) -> None:
@@ -127,7 +133,7 @@ def parse(rows: pl.DataFrame, areas: Mapping[str, str], codes: Codes, edition: s
     found = rows.with_columns(
         area("exporter", known).alias("_reporter"),
         area("importer", known).alias("_partner"),
-        pl.col("product").str.strip_chars().str.zfill(6).alias("_product"),
+        six_digits(pl.col("product").str.strip_chars()).alias("_product"),
         number("year").alias("_year"),
         (number("value") * 1000).alias("_value"),
         (number("quantity") * 1000).round(6).alias("_weight"),  # 1.005 tons are 1005 kg, not 1004.9999999999999

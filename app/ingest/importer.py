@@ -57,7 +57,9 @@ def baci_format(version: str, hs: str | None, codes: Sequence[Path]) -> Format:
         edition = baci.edition_of(name, found, hs)
         return partial(baci.parse, codes=tables, edition=edition, version=found)
 
-    return Format(baci.KNOWN, baci.check_header, parse_of, found.source, Method.RECONCILED)
+    told = [*([f"hs {hs}"] if hs else []), *([f"codes {digest_of_all(codes)[:12]}"] if codes else [])]
+    options = ", ".join(told) or None
+    return Format(baci.KNOWN, baci.check_header, parse_of, found.source, Method.RECONCILED, options=options)
 
 
 @dataclass
@@ -182,10 +184,11 @@ def read_areas(connection: Connection) -> dict[str, str]:
 
 
 def last_import(connection: Connection, slug: str, sha256: str, options: str | None) -> int | None:
-    """Give the release of these very files, if it is the last word of its source."""
-    query = select(Release.id, Release.sha256, Release.options, Release.kind).where(Release.source == slug)
-    last = connection.execute(query.order_by(Release.id.desc()).limit(1)).first()
-    same = last and (last.sha256, last.options, last.kind) == (sha256, options, ReleaseKind.IMPORT)
+    """Give the release of these very files, if it is the last word of its source and read all of their rows."""
+    query = select(*Release.__table__.c).where(Release.source == slug).order_by(Release.id.desc()).limit(1)
+    last = connection.execute(query).first()
+    told = (sha256, options, ReleaseKind.IMPORT, 0)
+    same = last and (last.sha256, last.options, last.kind, last.rows_rejected) == told
     return last.id if last and same else None
 
 
