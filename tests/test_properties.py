@@ -366,10 +366,14 @@ def passes(row: Row, filters: Mapping[str, Any], tests: Mapping[str, Any]) -> bo
 
 
 def sensible(filters: dict[str, Any]) -> dict[str, Any]:
-    """Put the ends of a range in order: the other way round is refused, and tested elsewhere."""
+    """Put the ends of a range in order, and no year beyond both: the other is refused, and tested elsewhere."""
     for low, high in (("year_from", "year_to"), ("value_min", "value_max")):
         if low in filters and high in filters:
             filters |= {low: min(filters[low], filters[high]), high: max(filters[low], filters[high])}
+    least, most = filters.get("year_from", 0), filters.get("year_to", 9999)
+    years = filters.get("year", [])
+    if years and (max(years) < least or min(years) > most):
+        return {name: value for name, value in filters.items() if name != "year"}
     return filters
 
 
