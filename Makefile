@@ -42,8 +42,8 @@ format: $(DEV) ## put the code in order
 
 lock: ## pin the dependencies anew (needs uv); LOCKFLAGS=--upgrade takes newer versions
 	@command -v $(UV) >/dev/null || { echo 'make lock needs uv: $(BIN)/pip install uv'; exit 1; }
-	$(UV) $(COMPILE) --output-file requirements.lock
-	$(UV) $(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(UV) $(COMPILE) --extra dev --output-file requirements-dev.lock
+	$(UV) $(COMPILE) --extra all --constraint requirements-dev.lock --output-file requirements.lock
 	@! grep -n '://' requirements.lock requirements-dev.lock || { echo 'a lock must not name where it came from'; exit 1; }
 
 clean: ## remove .venv, caches and reports; databases stay

@@ -7,15 +7,16 @@ after that breaks the connection so that no short file passes for a whole one.
 
 import base64
 import hashlib
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import orjson
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, Connection, Row
+from sqlalchemy import BigInteger, Connection
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -23,13 +24,14 @@ from starlette.types import Message, Receive, Scope, Send
 from app.ask import Ask, asked, broken_cursor, cursor_state
 from app.db import BATCH
 from app.empty import why_empty
-from app.errors import Fault, NoSuchRecord, QueryTimeout, nearest
+from app.errors import Contradiction, Fault, NoSuchRecord, OverLimit, QueryTimeout, nearest
+from app.evidence import cited
 from app.filters import Clause, clauses_of
-from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS, flat
-from app.formats.base import Format
+from app.formats import JSON, JSON_MEDIA, WRITTEN, flat
+from app.formats.base import Cited, Format, Sheet
 from app.params import ListParams, RecordParams, TableParams, refuse_unknown_fields
 from app.plan import Plan, Selected, plan_list, plan_record
-from app.query import Order, Resource, chosen, select_rows
+from app.query import Order, Resource, chosen, column_of, select_rows
 
 Narrow = Callable[[Ask, Resource, tuple[Clause, ...]], tuple[Resource, tuple[Clause, ...]]]
 """Makes a resource of its own out of a request, where the table alone does not answer it."""
@@ -42,16 +44,17 @@ def unchanged(ask: Ask) -> Response:
 
 def answer(request: Request, params: ListParams, resource: Resource, narrow: Narrow | None = None) -> Response:
     """Answer a list: a page in JSON, a page or all of it in the other formats."""
-    ask = asked(request, params)
+    ask = asked(request, params, resource.record)
     bound: Any = ask.params
     origin = (resource, clauses_of(bound, ask.edition))
     resource, clauses = narrow(ask, *origin) if narrow else origin
+    refuse_shape(ask, resource)
     plan = plan_list(ask, resource, clauses, origin)
     after = read_cursor(bound.cursor, plan) if bound.cursor else None
     if ask.is_known:
         return unchanged(ask)
     if ask.format != JSON and bound.limit is None:
-        return stream(plan, after)
+        return at_once(plan, after) if WRITTEN[ask.format].most_rows else stream(plan, after)
     timeout = ask.service.settings.search_timeout if getattr(bound, "q", None) else None
     with ask.service.place(ask.service.queries), ask.service.database.read(timeout) as connection:
         return page(connection, plan, after)
@@ -71,14 +74,14 @@ def answer_rows(
         return unchanged(ask)
     with ask.service.place(ask.service.queries), ask.service.database.read() as connection:
         found, more = make(connection, ask)
-    kept = params.fields or names
+        kept = params.fields or names
+        if ask.format != JSON:
+            columns = tuple(column_of(name, row.model_fields[name]) for name in kept)
+            sheet = Sheet(row.__name__, columns, ask.edition.number, ask.link(), cited_by(connection, ask))
+            return written(ask, sheet, [[flat(one[name]) for one in found] for name in kept] if found else [])
     body = [{name: one[name] for name in kept} for one in found]
-    if ask.format == JSON:
-        meta = {"total": len(body), "limit": None, "release": ask.edition.number, "warnings": [], **more}
-        return json_response(ask, {"data": body, "meta": meta, "links": {"self": ask.link(), "next": None}})
-    form = TABLE_FORMATS[ask.format]
-    content = form.start(kept) + form.rows(kept, ([flat(one[name]) for name in kept] for one in body))
-    return Response(content, headers={**ask.headers, **attachment(row.__name__, form)}, media_type=form.media_type)
+    meta = {"total": len(body), "limit": None, "release": ask.edition.number, "warnings": [], **more}
+    return json_response(ask, {"data": body, "meta": meta, "links": {"self": ask.link(), "next": None}})
 
 
 def answer_one(
@@ -133,10 +136,7 @@ def page(connection: Connection, plan: Plan, after: list[Any] | None) -> Respons
     following = plan.ask.link(cursor=write_cursor(plan, rows)) if more else None
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
     if plan.ask.format != JSON:
-        form = TABLE_FORMATS[plan.ask.format]
-        content = form.start(plan.fields) + form.rows(plan.fields, cells(plan, connection, rows))
-        headers |= {**plan.ask.headers, **attachment(plan.resource.record, form)}
-        return Response(content, headers=headers, media_type=form.media_type)
+        return written(plan.ask, sheet_of(plan, connection), cells(plan, connection, rows), headers)
     total = size if after is None and not more else plan.total(connection, rows, count)
     meta: dict[str, Any] = {"total": total, "limit": limit, "release": plan.ask.edition.number, "warnings": []}
     if not rows and after is None:
@@ -159,18 +159,73 @@ LOOK = 1.0
 """Seconds a look for the reason of an empty list may take, each statement."""
 
 
-def cells(plan: Plan, connection: Connection, rows: Selected) -> Iterable[Sequence[Any]]:
-    """Give rows for a format of flat cells: evidence is the ids of its figures."""
-    found = plan.values(connection, rows)
-    if "evidence" not in plan.fields:
+def cells(plan: Plan, connection: Connection, rows: Selected) -> list[Sequence[Any]]:
+    """Give rows for a format, column by column: in most, evidence is the ids of its figures."""
+    found = plan.made(connection, rows)
+    if "evidence" not in plan.fields or WRITTEN[plan.ask.format].nests or not found:
         return found
     place = plan.fields.index("evidence")
-    return ((*row[:place], figures_of(row[place]), *row[place + 1 :]) for row in found)
+    if not any(found[place]):
+        return found
+    return [*found[:place], list(map(figures_of, found[place])), *found[place + 1 :]]
 
 
 def figures_of(evidence: Iterable[Mapping[str, Any]]) -> list[str]:
     """Give the figures of evidence, each once."""
     return list(dict.fromkeys(item["figure"] for item in evidence if item["figure"]))
+
+
+def refuse_shape(ask: Ask, resource: Resource) -> None:
+    """Refuse fields and shapes that a format is not made of. Raises Contradiction."""
+    form, params = WRITTEN.get(ask.format), cast("Any", ask.params)
+    if form is None or not form.reads:
+        return
+    for name in ("fields", "shape"):
+        if (name == "fields" and params.fields) or (name == "shape" and resource.record != form.record):
+            value = ask.spelled(name)
+            message = f"{form.name} has its own columns: leave {name} out"
+            raise Contradiction.of(Fault(name, value, message), Fault("format", form.name, message))
+
+
+def sheet_of(plan: Plan, connection: Connection) -> Sheet:
+    """Tell a format what table it writes."""
+    ask = plan.ask
+    return Sheet(plan.resource.record, plan.columns, ask.edition.number, ask.link(), cited_by(connection, ask))
+
+
+def cited_by(connection: Connection, ask: Ask) -> Callable[[set[str]], list[Cited]]:
+    """Give what cites sources."""
+    return lambda slugs: cited(connection, slugs, ask.edition.number)
+
+
+def written(
+    ask: Ask, sheet: Sheet, columns: Sequence[Sequence[Any]], headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer a table whole in the format asked."""
+    form = WRITTEN[ask.format]
+    writer = form.writer(sheet)
+    content = b"".join((writer.start(), writer.rows(columns), *writer.end()))
+    told = {**ask.headers, **attachment(sheet.name, form), **(headers or {})}
+    return Response(content, headers=told, media_type=form.media_type)
+
+
+def at_once(plan: Plan, after: list[Any] | None) -> Response:
+    """Answer a whole list in a format that takes so many rows. Raises OverLimit for more."""
+    service, form = plan.ask.service, WRITTEN[plan.ask.format]
+    most = form.most_rows or 0
+    with (
+        service.place(service.exports),
+        service.database.read(service.settings.export_timeout) as connection,
+    ):
+        if plan.resource.refuse:
+            plan.resource.refuse(connection)
+        found, _ = plan.page(connection, after, most + 1)
+        if found and len(found[0]) > most:
+            message = (
+                f"{form.name} takes {most:,} rows, and there are more: narrow the request, or ask for parquet or csv"
+            )
+            raise OverLimit.of(Fault("format", form.name, message))
+        return written(plan.ask, sheet_of(plan, connection), cells(plan, connection, found))
 
 
 def json_response(ask: Ask, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
@@ -181,13 +236,16 @@ def json_response(ask: Ask, body: dict[str, Any], headers: Mapping[str, str] | N
 
 
 def attachment(name: str, form: Format) -> dict[str, str]:
-    """Name the file that a browser saves."""
-    return {"Content-Disposition": f'attachment; filename="khorgos-{name.lower().replace("_", "-")}.{form.name}"'}
+    """Name the file that a browser saves; JSON is shown."""
+    if form.media_type == JSON_MEDIA:
+        return {}
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|_", "-", name).lower()
+    return {"Content-Disposition": f'attachment; filename="khorgos-{words}.{form.suffix}"'}
 
 
 def stream(plan: Plan, after: list[Any] | None) -> Response:
     """Answer a whole table in constant memory; a failure before the first row is still a clean error."""
-    form = TABLE_FORMATS[plan.ask.format]
+    form = WRITTEN[plan.ask.format]
     headers = {**plan.ask.headers, **attachment(plan.resource.record, form)}
     if plan.ask.request.scope.get("khorgos.head"):
         return StreamingResponse(iter(()), headers=headers, media_type=form.media_type)
@@ -197,20 +255,26 @@ def stream(plan: Plan, after: list[Any] | None) -> Response:
         connection = opening.enter_context(service.database.read(service.settings.export_timeout))
         if plan.resource.refuse:
             plan.resource.refuse(connection)
-        found = plan.stream(connection.execution_options(yield_per=BATCH), after)
-        opening.callback(found.close)
-        runs = found.partitions(BATCH)
-        first: Sequence[Row[Any]] = next(runs, [])
+        runs = plan.runs(connection, after, BATCH)
+        opening.callback(runs.close)
+        first = runs.following()
+        writer = form.writer(sheet_of(plan, connection))
         held = opening.pop_all()
 
-    def following(rows: Sequence[Sequence[Any]]) -> bytes:
-        return form.rows(plan.fields, cells(plan, connection, list(zip(*rows, strict=True))))
+    def part(rows: Selected) -> bytes:
+        return writer.rows(cells(plan, connection, rows))
+
+    def following() -> bytes | None:
+        rows = runs.following()
+        return part(rows) if rows else None
 
     async def body() -> AsyncIterator[bytes]:
-        yield form.start(plan.fields) + await anyio.to_thread.run_sync(following, first)
-        rows: Sequence[Row[Any]]
-        while rows := await anyio.to_thread.run_sync(next, runs, []):
-            yield await anyio.to_thread.run_sync(following, rows)
+        yield writer.start() + await anyio.to_thread.run_sync(part, first)
+        while (found := await anyio.to_thread.run_sync(following)) is not None:
+            if found:
+                yield found
+        for end in await anyio.to_thread.run_sync(lambda: list(writer.end())):
+            yield end
 
     return Export(body(), held, service.settings.stall_timeout, headers, form.media_type)
 

@@ -32,7 +32,7 @@ from app.errors import (
     nearest,
 )
 from app.filters import bind
-from app.formats import JSON, JSON_MEDIA, TABLE_FORMATS, media_types
+from app.formats import ARRAY, JSON, JSON_MEDIA, WRITTEN, formats_of, is_there, media_types
 from app.names import OWN_VOICE
 from app.params import TableParams, given, vocabulary
 from app.recent import Recent
@@ -70,6 +70,20 @@ class Service:
             places.release()
 
 
+SETTLED = "khorgos.settled"
+"""Where a request's scope holds what becomes known of it."""
+
+
+@dataclass
+class Settled:
+    """What becomes known of a request on its way, for who keeps its answer."""
+
+    release: int | None = None
+    is_pinned: bool = False
+    is_lasting: bool = True
+    """False where another time may tell more: such an answer is not kept."""
+
+
 @dataclass(frozen=True)
 class Ask:
     """A request whose names are looked up and whose format is settled."""
@@ -93,6 +107,10 @@ class Ask:
                 value = sorted(OWN_VOICE if one == NOT_STATED else one for one in value)
             found.append((name, spell(value)))
         return tuple(found)
+
+    def spelled(self, name: str) -> str:
+        """Give the value of a parameter as a URL has it."""
+        return spell(getattr(self.params, name))
 
     def link_to(self, path: str, query: Mapping[str, Any]) -> str:
         """Give a path of this service with a query; null values are left out."""
@@ -150,15 +168,20 @@ def spell(value: Any) -> str:
     return str(value)
 
 
-def asked(request: Request, params: BaseModel) -> Ask:
-    """Settle release, names and format of a request. Raises what is wrong with it."""
+def asked(request: Request, params: BaseModel, record: str | None = None) -> Ask:
+    """Settle release, names and format of a request; a table may have formats of its own. Raises what is wrong."""
     service: Service = request.app.state.service
     refuse_repeats(request, type(params))
-    edition = service.releases.edition(pinned_release(params))
+    edition = service.releases.edition(pinned := pinned_release(params))
+    if settled := request.scope.get(SETTLED):
+        settled.release, settled.is_pinned = edition.number, pinned is not None
     wanted = getattr(params, "format", None)
     refuse_excess(params, service.settings)
     refuse_contradictions(params)
-    chosen_format = negotiate(request, wanted) if isinstance(params, TableParams) else negotiate_json(request)
+    is_table = isinstance(params, TableParams)
+    chosen_format = negotiate(request, wanted, record) if is_table else negotiate_json(request)
+    if getattr(params, "shape", None) == ARRAY:
+        chosen_format = as_array(chosen_format)
     if chosen_format != JSON and getattr(params, "count", False):
         raise Contradiction.of(Fault("count", "true", f"count has no place in {chosen_format}: ask for it in json"))
     return Ask(request, service, bind(params, edition.names), edition, chosen_format)
@@ -228,15 +251,31 @@ def refuse_values_beyond(params: BaseModel, stem: str, end: str, bound: Any, *, 
         raise Contradiction.of(Fault(stem, spell(values), message), Fault(stem + end, bound, message))
 
 
-def negotiate(request: Request, wanted: str | None) -> str:
+def negotiate(request: Request, wanted: str | None, record: str | None) -> str:
     """Give the format that `format=` or else Accept asks for. Raises InvalidValue, NotAcceptable."""
-    allowed = (JSON, *TABLE_FORMATS)
-    if wanted is not None:
-        if wanted.casefold() not in allowed:
-            message = f"format cannot be {wanted[:60]!r}: it takes {', '.join(allowed)}"
-            raise InvalidValue.of(Fault("format", wanted, message, allowed, nearest(wanted, allowed)))
-        return wanted.casefold()
-    return accepted(request, media_types())
+    allowed = tuple(formats_of(record))
+    if wanted is None:
+        return installed(accepted(request, media_types(record)))
+    if wanted.casefold() not in allowed:
+        message = f"format cannot be {wanted[:60]!r} here: it takes {', '.join(allowed)}"
+        raise InvalidValue.of(Fault("format", wanted, message, allowed, nearest(wanted, allowed)))
+    return installed(wanted.casefold())
+
+
+def installed(name: str) -> str:
+    """Give a format that can be written. Raises NotAcceptable with what installs it."""
+    if name != JSON and not is_there(form := WRITTEN[name]):
+        message = f"{name} needs {form.library}, which is not installed here: pip install 'khorgos[{form.extra}]'"
+        raise NotAcceptable.of(Fault("format", name, message, (JSON, "csv", "ndjson")))
+    return name
+
+
+def as_array(name: str) -> str:
+    """Give the format of a bare array. Raises Contradiction where another than JSON is asked."""
+    if name != JSON:
+        message = f"a bare array is JSON, and format is {name}"
+        raise Contradiction.of(Fault("shape", ARRAY, message), Fault("format", name, message))
+    return ARRAY
 
 
 def negotiate_json(request: Request) -> str:

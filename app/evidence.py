@@ -1,14 +1,15 @@
 """The words behind records: evidence of a page of rows in one query, and how to cite a figure."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, select
 
-from app.models import Evidence
+from app.formats.base import Cited
+from app.models import Evidence, Source
 from app.names import visible
 
 
@@ -35,6 +36,24 @@ def evidence_of(
     for key, field, figure, exact, start, end in connection.execute(query):
         found[key].append({"field": field, "figure": figure, "exact": exact, "start": start, "end": end})
     return found
+
+
+def cited(connection: Connection, slugs: Collection[str], release: int) -> list[Cited]:
+    """Give sources with how to cite them, in the order of their slugs."""
+    names = ("slug", "title", "publisher", "published_on", "url", "licence")
+    query = select(*(getattr(Source, name) for name in names)).where(
+        Source.slug.in_(sorted(slugs)), visible(Source, release)
+    )
+    return [
+        Cited(slug, title, publisher, day and day.isoformat(), url, licence, cite_source(publisher, day, title, url))
+        for slug, title, publisher, day, url, licence in connection.execute(query.order_by(Source.slug))
+    ]
+
+
+def cite_source(publisher: str, published: date | None, title: str, url: str | None) -> str:
+    """Give a citation of a source as text; an unknown date is said to be."""
+    year = str(published.year) if published else "n.d."
+    return f"{publisher} ({year}). {title}.{f' {url}' if url else ''}"
 
 
 class Citation(BaseModel):

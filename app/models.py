@@ -6,6 +6,7 @@ are checked when data are published, not by foreign keys: a row outlives the ver
 """
 
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, CheckConstraint, DateTime, Dialect, Float, ForeignKey, Index, Integer, MetaData, Text
@@ -37,6 +38,7 @@ class Codes(TypeDecorator[tuple[str, ...]]):
         return codes_in(value)
 
 
+@lru_cache(maxsize=10_000)
 def codes_in(stored: str | None) -> tuple[str, ...] | None:
     """Read a set of codes."""
     if stored is None:

@@ -7,6 +7,7 @@ the release that is asked.
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -154,19 +155,30 @@ class TableParams(RecordParams):
     """What every table takes: the format too."""
 
     format: Annotated[Text | None, NotListed()] = Field(
-        None, description="json, csv or ndjson; overrules the Accept header"
+        None, description="how the table is written; overrules the Accept header"
     )
+
+
+class Shape(StrEnum):
+    """How a list is laid out."""
+
+    LONG = "long"
+    ARRAY = "array"
 
 
 class ListParams(TableParams):
-    """What every list takes: a page of it, or in csv and ndjson the whole."""
+    """What every list takes: a page of it, or in the other formats and as a bare array the whole."""
 
     sort: Annotated[Many[Text], NotListed()] = Field((), description="fields to sort by, `-` before one for descending")
     limit: Annotated[PageLimit | None, NotListed()] = Field(
-        None, description="rows of a page: 100 unless told, 1000 at most; csv and ndjson without it give every row"
+        None,
+        description="rows of a page: 100 unless told, 1000 at most; without it, formats other than json give every row",
     )
     cursor: Annotated[Annotated[str, Field(min_length=1, max_length=2000)] | None, NotListed()] = Field(
         None, description="where the page before ended, from its `links.next`"
+    )
+    shape: Annotated[Shape, NotListed()] = Field(
+        Shape.LONG, description="array is a bare JSON array without envelope, of every row unless `limit` is given"
     )
     count: Annotated[Truth, NotListed()] = Field(
         False, description="count every row, however many; small totals always are"

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Result, Select, bindparam
+from sqlalchemy import Connection, Integer, Select, bindparam
 
 from app import codes
 from app.ask import Ask
 from app.evidence import evidence_of
-from app.fetch import Fetch, fetching_at_once
+from app.fetch import Fetch, Runs, fetching_at_once
 from app.filters import Clause
-from app.formats import FLAT_FORMATS
+from app.formats import WRITTEN
+from app.formats.base import Column, Kind
 from app.query import Order, Resource, chosen, counted, later, order_of, ordered, prepare_rows
 
 Selected = Sequence[Sequence[Any]]
@@ -140,6 +141,16 @@ class Plan:
         """The fields asked."""
         return self.prepared.fields
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The fields as columns of a format."""
+        known = self.resource.fields
+        cited = Column("evidence", Kind.LIST, "figures whose words stand behind the row")
+        return tuple(
+            cited if name == "evidence" else Column(name, known[name].kind, known[name].description)
+            for name in self.fields
+        )
+
     def values_asked(self, after: Sequence[Any] | None = None) -> dict[str, Any]:
         """Give the values of the binds of a prepared statement."""
         bound = {clause.parameter: clause.bound for clause in self.clauses if clause.bound is not None}
@@ -151,9 +162,9 @@ class Plan:
         fetch = self.prepared.page(nulls_of(after), self.count_limit, self.ask.service.database.is_sqlite)
         return fetch.columns(connection, {**self.values_asked(after), "rows": limit})
 
-    def stream(self, connection: Connection, after: Sequence[Any] | None) -> Result[Any]:
+    def runs(self, connection: Connection, after: Sequence[Any] | None, size: int) -> Runs:
         """Begin to give every row in order, after the row with these keys."""
-        return connection.execute(self.prepared.ordered(nulls_of(after)), self.values_asked(after))
+        return Runs(connection, self.prepared.ordered(nulls_of(after)), self.values_asked(after), size)
 
     @property
     def count_limit(self) -> int | None:
@@ -175,17 +186,16 @@ class Plan:
 
     def records(self, connection: Connection, selected: Selected) -> list[dict[str, Any]]:
         """Turn selected rows into the fields asked."""
-        names = self.fields
-        return [dict(zip(names, values, strict=True)) for values in self.values(connection, selected)]
+        names, rows = self.fields, zip(*self.made(connection, selected), strict=True)
+        return [dict(zip(names, values, strict=True)) for values in rows]
 
-    def values(self, connection: Connection, selected: Selected) -> Iterable[tuple[Any, ...]]:
-        """Turn selected rows into the values of the fields asked, in their order: made a column at a time."""
+    def made(self, connection: Connection, selected: Selected) -> list[Sequence[Any]]:
+        """Turn selected rows into the fields asked, column by column, in their order."""
         if not selected:
-            return ()
-        made = [
-            make(self.ask, selected) if make else self.evidence(connection, selected) for make in self.prepared.makers
-        ]
-        return zip(*made, strict=True)
+            return []
+        makers = self.prepared.makers
+        columns = (make(self.ask, selected) if make else self.evidence(connection, selected) for make in makers)
+        return [column if isinstance(column, Sequence) else list(column) for column in columns]
 
     def evidence(self, connection: Connection, selected: Selected) -> Iterable[Any]:
         """Give the evidence of selected rows; a dataset's rows have none, and are not looked for."""
@@ -216,15 +226,17 @@ def plan_list(ask: Ask, resource: Resource, clauses: tuple[Clause, ...], origin:
     A resource that a request made for itself has no form that another could share.
     """
     params: Any = ask.params
-    is_flat = ask.format in FLAT_FORMATS
+    form_asked = WRITTEN.get(ask.format)
+    is_flat = form_asked is not None and form_asked.spreads
+    names = form_asked.reads if form_asked and form_asked.reads else params.fields
 
     def prepare() -> Prepared:
-        fields = chosen(resource, params.fields, flat=is_flat)
+        fields = chosen(resource, names, flat=is_flat)
         return Prepared(resource, clauses, fields, order_of(resource, params.sort, clauses))
 
     if (resource, clauses) != origin:
         return Plan(ask, prepare(), clauses, origin)
-    form = (resource, params.fields, params.sort, is_flat, *(clause.shape for clause in clauses))
+    form = (resource, names, params.sort, is_flat, *(clause.shape for clause in clauses))
     return Plan(ask, ask.service.prepared.get(form, prepare), clauses, origin)
 
 

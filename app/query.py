@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
@@ -27,6 +29,8 @@ from sqlalchemy import (
 from app.codes import NOT_STATED
 from app.errors import Fault, InvalidValue, nearest
 from app.filters import Clause, Column, has_set
+from app.formats.base import Column as FormatColumn
+from app.formats.base import Kind
 from app.names import visible
 from app.params import refuse_unknown_fields
 
@@ -89,6 +93,8 @@ class Field:
     is_open: bool = False
     label: Label | None = None
     made: Made | None = None
+    kind: Kind = Kind.TEXT
+    description: str = ""
     is_cell: bool = False  # one of the members of a spread field: neither asked for nor sorted by alone
 
     @property
@@ -112,6 +118,28 @@ class Field:
     def sortable(self) -> bool:
         """Whether rows can be put in its order."""
         return self.column is not None and not self.is_cell and not has_set(self.column)
+
+
+def column_of(name: str, info: FieldInfo) -> FormatColumn:
+    """Give a field as a column of a format that nests nothing: what is nested is JSON in text."""
+    kind = kind_of(info)
+    return FormatColumn(name, Kind.TEXT if kind is Kind.OBJECT else kind, info.description or "")
+
+
+KINDS: dict[Any, Kind] = {bool: Kind.TRUTH, int: Kind.INTEGER, float: Kind.NUMBER, dict: Kind.OBJECT}
+DATED = {"date": Kind.DAY, "date-time": Kind.MOMENT}
+
+
+def kind_of(info: FieldInfo) -> Kind:
+    """Give what the values of a field are, by its annotation."""
+    choices = [one for one in get_args(info.annotation) if one is not NoneType]
+    annotation = info.annotation if get_origin(info.annotation) not in (Union, UnionType) else choices[0]
+    origin = get_origin(annotation) or annotation
+    if origin is list:
+        return Kind.LIST if get_args(annotation)[0] is str else Kind.OBJECT
+    extra = info.json_schema_extra
+    form = str(extra.get("format")) if isinstance(extra, dict) else ""
+    return KINDS.get(origin) or DATED.get(form, Kind.TEXT)
 
 
 def unless_open(column: Any) -> Any:
@@ -151,18 +179,20 @@ class Resource:
             marks = {type(mark): mark for mark in info.metadata}
             if name == "evidence" or name in self.extras:
                 continue
+            said: dict[str, Any] = {"kind": kind_of(info), "description": info.description or ""}
             if Label in marks:
-                found[name] = Field(name, label=marks[Label])
+                found[name] = Field(name, label=marks[Label], **said)
             elif Made in marks:
                 column = marks[Is].column if Is in marks and selected is None else getattr(columns, name, None)
-                found[name] = Field(name, column, made=marks[Made])
+                found[name] = Field(name, column, made=marks[Made], **said)
             elif Spread in marks:
-                found |= {member: Field(member, column, is_cell=True) for member, column in self.spread.items()}
-                found[name] = Field(name, made=spread_over(tuple(self.spread)))
+                of_cells: dict[str, Any] = {"kind": Kind.INTEGER, "is_cell": True}
+                found |= {member: Field(member, column, **of_cells) for member, column in self.spread.items()}
+                found[name] = Field(name, made=spread_over(tuple(self.spread)), **said)
             elif Is in marks and selected is None:
-                found[name] = Field(name, column=marks[Is].column)
+                found[name] = Field(name, column=marks[Is].column, **said)
             else:
-                found[name] = Field(name, getattr(columns, name), Open in marks)
+                found[name] = Field(name, getattr(columns, name), Open in marks, **said)
         return found
 
     @property

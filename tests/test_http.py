@@ -40,6 +40,8 @@ BIG = 2500
 FLOWS = "/v1/trade/flows"
 NUMBERS = select(literal(1).label("x")).cte("numbers", recursive=True)
 NUMBERS = NUMBERS.union_all(select(NUMBERS.c.x + 1).where(NUMBERS.c.x < 100_000_000))
+PARQUET = "application/vnd.apache.parquet"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 HEAVY = select(func.count()).select_from(NUMBERS)
 """A query of about a minute, on either engine."""
 
@@ -334,12 +336,13 @@ def test_accept_is_weighed(client: TestClient, accept: str, media: str) -> None:
 def test_what_is_not_served_is_406_with_what_is(client: TestClient, accept: str) -> None:
     response = client.get("/v1/topics", headers={"Accept": accept})
     assert_problem(response, 406, "KHG109")
+    served = ["application/json", "text/csv", "application/x-ndjson", "application/jsonl", PARQUET, XLSX]
     assert response.json()["errors"] == [
         {
             "parameter": "Accept",
             "value": accept,
-            "message": "Accept takes none of application/json, text/csv, application/x-ndjson, application/jsonl",
-            "allowed": ["application/json", "text/csv", "application/x-ndjson", "application/jsonl"],
+            "message": f"Accept takes none of {', '.join(served)}",
+            "allowed": served,
             "did_you_mean": None,
         }
     ]

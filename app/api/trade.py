@@ -43,15 +43,17 @@ class Shape(StrEnum):
 
     LONG = "long"
     WIDE = "wide"
+    ARRAY = "array"
 
 
 class FlowParams(FlowFilters, ListParams):
     """Filters and page of trade flows."""
 
-    shape: Annotated[Shape, NotListed()] = Field(
+    shape: Annotated[Shape, NotListed()] = Field(  # type: ignore[assignment]  # it has one shape more than lists have
         Shape.LONG,
         description="long is a row a flow; wide a row a series with a value in US dollars a period: members of "
-        "`values` in json and ndjson, columns in csv; the periods must be of one frequency",
+        "`values` in json and ndjson, columns in the others; the periods must be of one frequency; array is long "
+        "without envelope, a bare JSON array",
     )
 
     latest: Annotated[Truth, NotListed()] = Field(False, description="only the most recent period of each series")

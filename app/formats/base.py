@@ -1,16 +1,102 @@
-"""What a format of a table is."""
+"""What a format of a table is, and what it is told of the table it writes."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, Protocol
+
+Columns = Sequence[Sequence[Any]]
+"""Rows, column by column; there is no column where there is no row."""
+
+
+class Kind(StrEnum):
+    """What the values of a column are; any may be null."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    TRUTH = "truth"
+    DAY = "day"
+    MOMENT = "moment"
+    LIST = "list"  # of text
+    OBJECT = "object"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    kind: Kind
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A source as it is cited beside a table."""
+
+    slug: str
+    title: str
+    publisher: str
+    published_on: str | None
+    url: str | None
+    licence: str | None
+    citation: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table before its first row."""
+
+    name: str  # trade_flows
+    columns: tuple[Column, ...]
+    release: int
+    link: str  # path that answers it
+    cite: Callable[[set[str]], list[Cited]]  # sources by their slugs
+
+
+class Writer(Protocol):
+    """Makes bytes of one table: a start, runs of rows, an end."""
+
+    def start(self) -> bytes:
+        """Give what stands before the rows."""
+
+    def rows(self, columns: Columns) -> bytes:
+        """Give what there is to send after some more rows."""
+
+    def end(self) -> Iterable[bytes]:
+        """Give the rest."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """How rows become bytes: a start, then any number of runs of rows."""
+    """How tables become bytes."""
 
     name: str
+    suffix: str
     media_type: str
     accepts: tuple[str, ...]
-    start: Callable[[Sequence[str]], bytes]
-    rows: Callable[[Sequence[str], Iterable[Sequence[Any]]], bytes]
+    writer: Callable[[Sheet], Writer]
+    spreads: bool = False  # whether members of an object are columns
+    nests: bool = False  # whether evidence is given whole, not by its figures
+    library: str | None = None  # what it is written with, if that is not always there
+    extra: str | None = None  # what installs it
+    record: str | None = None  # the one table that has it
+    reads: tuple[str, ...] = ()  # fields it is made of, where they are not for the request to choose
+    most_rows: int | None = None  # rows it takes, where it takes not any number
+
+
+class Whole:
+    """A writer with nothing at the start and the end."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self.names = [column.name for column in sheet.columns]
+        self.kinds = [column.kind for column in sheet.columns]
+
+    def start(self) -> bytes:
+        """Give nothing."""
+        return b""
+
+    def end(self) -> Iterable[bytes]:
+        """Give nothing."""
+        return ()

@@ -1,0 +1,112 @@
+"""Apache Parquet: typed columns, codes by dictionary, row groups of a size that readers skip by."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from app.formats.base import Columns, Format, Kind, Sheet
+
+GROUP = 65_536
+"""Rows of a row group: what is held in memory."""
+
+
+class Pipe:
+    """A file that is only written; what was written is taken out bit by bit."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._written = 0
+
+    def write(self, part: bytes) -> int:
+        """Take bytes."""
+        self._parts.append(bytes(part))
+        self._written += len(part)
+        return len(part)
+
+    def tell(self) -> int:
+        """Give how much was written."""
+        return self._written
+
+    def flush(self) -> None:
+        """Do nothing: all is taken out."""
+
+    def close(self) -> None:
+        """Do nothing: the writer of the format ends it."""
+
+    def taken(self) -> bytes:
+        """Take out what was written since."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+class ParquetWriter:
+    """Row groups as they fill, and the footer at the end."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        import pyarrow as pa  # type: ignore[import-untyped]
+        from pyarrow import parquet
+
+        types = {
+            Kind.TEXT: pa.string(),
+            Kind.OBJECT: pa.string(),
+            Kind.INTEGER: pa.int64(),
+            Kind.NUMBER: pa.float64(),
+            Kind.TRUTH: pa.bool_(),
+            Kind.DAY: pa.date32(),
+            Kind.MOMENT: pa.timestamp("us", tz="UTC"),
+            Kind.LIST: pa.list_(pa.string()),
+        }
+        about = {"khorgos.release": str(sheet.release), "khorgos.link": sheet.link}
+        fields = [
+            pa.field(one.name, types[one.kind], metadata={"description": one.description}) for one in sheet.columns
+        ]
+        self._schema = pa.schema(fields, metadata=about)
+        self._kinds = [column.kind for column in sheet.columns]
+        self._batch = pa.record_batch
+        self._array = pa.array
+        self._table = pa.Table.from_batches
+        self._pipe = Pipe()
+        self._file = parquet.ParquetWriter(pa.PythonFile(self._pipe, mode="w"), self._schema, compression="zstd")
+        self._waiting: list[Any] = []
+        self._rows = 0
+
+    def start(self) -> bytes:
+        """Give the mark that a file begins with."""
+        return self._pipe.taken()
+
+    def rows(self, columns: Columns) -> bytes:
+        """Take rows; give the row group that they fill, if they do."""
+        if columns:
+            fields = zip(columns, self._kinds, self._schema, strict=True)
+            arrays = [self._array(typed(kind, values), field.type) for values, kind, field in fields]
+            self._waiting.append(self._batch(arrays, schema=self._schema))
+            self._rows += len(columns[0])
+            if self._rows >= GROUP:
+                self.write_group()
+        return self._pipe.taken()
+
+    def write_group(self) -> None:
+        """Write what waits as one row group."""
+        self._file.write_table(self._table(self._waiting, self._schema))
+        self._waiting, self._rows = [], 0
+
+    def end(self) -> Iterable[bytes]:
+        """Give the last row group and the footer."""
+        if self._waiting:
+            self.write_group()
+        self._file.close()
+        return [self._pipe.taken()]
+
+
+def typed(kind: Kind, values: Sequence[Any]) -> Sequence[Any]:
+    """Give days and moments as such, where a table has them as text."""
+    read = {Kind.DAY: date.fromisoformat, Kind.MOMENT: datetime.fromisoformat}.get(kind)
+    if read is None or not any(isinstance(value, str) for value in values):
+        return values
+    return [read(value) if isinstance(value, str) else value for value in values]
+
+
+MEDIA = "application/vnd.apache.parquet"
+PARQUET = Format("parquet", "parquet", MEDIA, (MEDIA,), ParquetWriter, spreads=True, library="pyarrow", extra="parquet")
