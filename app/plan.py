@@ -56,10 +56,20 @@ class Prepared:
         columns += [key.column for key in self.order if id(key.column) not in there]
         if self.resource.counted is not None:
             columns.append(self.resource.counted)
-        elif "evidence" in self.fields:
-            table: Any = self.resource.source
-            columns.append(getattr(table, "c", table).source)
+        elif "evidence" in self.fields and id(self.voice) not in set(map(id, columns)):
+            columns.append(self.voice)
         return columns
+
+    @property
+    def voice(self) -> Any:
+        """The column of the source that a record is of."""
+        table: Any = self.resource.source
+        return getattr(table, "c", table).source
+
+    @cached_property
+    def voice_place(self) -> int:
+        """Where the source of a record stands in a row."""
+        return next(place for place, column in enumerate(self.columns) if column is self.voice)
 
     @cached_property
     def places(self) -> Mapping[str, int]:
@@ -199,9 +209,10 @@ class Plan:
 
     def evidence(self, connection: Connection, selected: Selected) -> Iterable[Any]:
         """Give the evidence of selected rows; a dataset's rows have none, and are not looked for."""
-        proved = [source in self.ask.edition.names.proved for source in selected[-1]]
-        if not any(proved):
-            return [[]] * len(proved)
+        sources, of_words = selected[self.prepared.voice_place], self.ask.edition.names.proved
+        if of_words.isdisjoint(sources):
+            return [[]] * len(sources)
+        proved = [source in of_words for source in sources]
         keys = list(self.prepared.maker(str(self.resource.identity))(self.ask, selected))
         wanted = [key for key, is_proved in zip(keys, proved, strict=True) if is_proved]
         found = evidence_of(connection, self.resource.record, wanted, self.ask.edition.number)

@@ -36,6 +36,5 @@ def is_there(form: Format) -> bool:
 
 
 def flat(value: Any) -> Any:
-    """Give a value that a cell can hold: what is nested as JSON."""
-    nested = isinstance(value, dict) or (isinstance(value, list | tuple) and any(isinstance(v, dict) for v in value))
-    return orjson.dumps(value).decode() if nested else value
+    """Give a value that a cell of text can hold: what is nested, an empty list too, as JSON."""
+    return orjson.dumps(value).decode() if isinstance(value, dict | list | tuple) else value

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -53,6 +54,7 @@ class Sheet:
     release: int
     link: str  # path that answers it
     cite: Callable[[set[str]], list[Cited]]  # sources by their slugs
+    published_at: datetime | None = None  # when the release was
 
 
 class Writer(Protocol):

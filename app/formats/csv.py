@@ -7,6 +7,7 @@ from typing import Any
 from app.formats.base import Columns, Format, Kind, Whole
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+MARKS = ('"', ",", "\r", "\n")
 QUOTED = re.compile(r'[",\r\n]')
 TRUTHS = {None: "", True: "true", False: "false"}
 
@@ -29,11 +30,23 @@ def cells(kind: Kind, values: Sequence[Any]) -> Iterable[str]:
         return map(TRUTHS.__getitem__, values)
     if kind is Kind.LIST:
         values = [";".join(value) if value else None for value in values]
-    # How a value is written is settled once, however many rows have it.
     distinct = set(values)
-    if kind in (Kind.INTEGER, Kind.NUMBER) and len(distinct) * 2 > len(values):
-        return ["" if value is None else repr(value) for value in values]
+    if len(distinct) * 2 > len(values):
+        if kind in (Kind.INTEGER, Kind.NUMBER):
+            return ["" if value is None else repr(value) for value in values]
+        if kind is Kind.TEXT and stand_as_they_are(values):
+            return values
+    # How a value is written is settled once, however many rows have it.
     return map({value: cell(value) for value in distinct}.__getitem__, values)
+
+
+def stand_as_they_are(values: Sequence[Any]) -> bool:
+    """Whether each value is text that needs neither quotes nor an apostrophe."""
+    if None in values:
+        return False
+    text = "".join(values)
+    is_marked = any(mark in text for mark in MARKS) or not {value[:1] for value in values}.isdisjoint(FORMULA)
+    return not is_marked
 
 
 def cell(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Apache Parquet: typed columns, codes by dictionary, row groups of a size that readers skip by."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -101,11 +101,19 @@ class ParquetWriter:
 
 
 def typed(kind: Kind, values: Sequence[Any]) -> Sequence[Any]:
-    """Give days and moments as such, where a table has them as text."""
-    read = {Kind.DAY: date.fromisoformat, Kind.MOMENT: datetime.fromisoformat}.get(kind)
-    if read is None or not any(isinstance(value, str) for value in values):
+    """Give days, moments and numbers as such: a table may have the first as text, whole numbers as integers."""
+    read, others = READ.get(kind, (None, ()))
+    if read is None or not any(isinstance(value, others) for value in values):
         return values
-    return [read(value) if isinstance(value, str) else value for value in values]
+    return [read(value) if isinstance(value, others) else value for value in values]
+
+
+READ: dict[Kind, tuple[Callable[[Any], Any], Any]] = {
+    Kind.DAY: (date.fromisoformat, str),
+    Kind.MOMENT: (datetime.fromisoformat, str),
+    Kind.NUMBER: (float, int),
+}
+"""How the values of a kind are read, and of which type they may be beside their own."""
 
 
 MEDIA = "application/vnd.apache.parquet"
