@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import date, datetime
 from typing import Any, cast
 
@@ -27,8 +27,8 @@ from app.empty import why_empty
 from app.errors import Contradiction, Fault, NoSuchRecord, OverLimit, QueryTimeout, nearest
 from app.evidence import cited
 from app.filters import Clause, clauses_of
-from app.formats import JSON, JSON_MEDIA, WRITTEN, flat
-from app.formats.base import Cited, Format, Sheet
+from app.formats import ARRAY, JSON, JSON_MEDIA, WRITTEN, flat
+from app.formats.base import Cited, Column, Format, Kind, Sheet
 from app.params import ListParams, RecordParams, TableParams, refuse_unknown_fields
 from app.plan import Plan, Selected, plan_list, plan_record
 from app.query import Order, Resource, chosen, column_of, select_rows
@@ -77,11 +77,34 @@ def answer_rows(
         kept = params.fields or names
         if ask.format != JSON:
             columns = tuple(column_of(name, row.model_fields[name]) for name in kept)
-            sheet = Sheet(row.__name__, columns, ask.edition.number, ask.link(), cited_by(connection, ask))
-            return written(ask, sheet, [[flat(one[name]) for one in found] for name in kept] if found else [])
+            cite, stated = cited_by(connection, ask), sources_in(found)
+            edition = ask.edition
+            sheet = Sheet(
+                row.__name__,
+                columns,
+                edition.number,
+                ask.link(),
+                lambda slugs: cite(slugs | stated),
+                edition.published_at,
+            )
+            return written(ask, sheet, [cells_of(one, found) for one in columns] if found else [])
     body = [{name: one[name] for name in kept} for one in found]
     meta = {"total": len(body), "limit": None, "release": ask.edition.number, "warnings": [], **more}
     return json_response(ask, {"data": body, "meta": meta, "links": {"self": ask.link(), "next": None}})
+
+
+def cells_of(column: Column, found: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Give a column of a computed table: in one of text, what is nested is JSON."""
+    values = [one[column.name] for one in found]
+    return list(map(flat, values)) if column.kind is Kind.TEXT else values
+
+
+def sources_in(value: Any) -> set[str]:
+    """Give the sources that rows name, and what is nested in them does."""
+    if isinstance(value, dict):
+        own = {str(value["source"])} if value.get("source") else set()
+        return own.union(*map(sources_in, value.values()))
+    return set().union(*map(sources_in, value)) if isinstance(value, list | tuple) else set()
 
 
 def answer_one(
@@ -190,7 +213,8 @@ def refuse_shape(ask: Ask, resource: Resource) -> None:
 def sheet_of(plan: Plan, connection: Connection) -> Sheet:
     """Tell a format what table it writes."""
     ask = plan.ask
-    return Sheet(plan.resource.record, plan.columns, ask.edition.number, ask.link(), cited_by(connection, ask))
+    cite, edition = cited_by(connection, ask), ask.edition
+    return Sheet(plan.resource.record, plan.columns, edition.number, ask.link(), cite, edition.published_at)
 
 
 def cited_by(connection: Connection, ask: Ask) -> Callable[[set[str]], list[Cited]]:
@@ -212,20 +236,33 @@ def written(
 def at_once(plan: Plan, after: list[Any] | None) -> Response:
     """Answer a whole list in a format that takes so many rows. Raises OverLimit for more."""
     service, form = plan.ask.service, WRITTEN[plan.ask.format]
-    most = form.most_rows or 0
     with (
         service.place(service.exports),
         service.database.read(service.settings.export_timeout) as connection,
     ):
         if plan.resource.refuse:
             plan.resource.refuse(connection)
-        found, _ = plan.page(connection, after, most + 1)
-        if found and len(found[0]) > most:
-            message = (
-                f"{form.name} takes {most:,} rows, and there are more: narrow the request, or ask for parquet or csv"
-            )
-            raise OverLimit.of(Fault("format", form.name, message))
-        return written(plan.ask, sheet_of(plan, connection), cells(plan, connection, found))
+        if after is None:  # what is refused should not be written first
+            count = connection.execute(plan.prepared.count(form.most_rows), plan.values_asked()).scalar_one()
+            refuse_more(form, count)
+        with closing(plan.runs(connection, after, BATCH)) as runs:
+            rows, taken = runs.following(), 0
+            writer = form.writer(sheet_of(plan, connection))
+            parts = [writer.start()]
+            while rows:
+                refuse_more(form, taken := taken + len(rows[0]))
+                parts.append(writer.rows(cells(plan, connection, rows)))
+                rows = runs.following()
+            parts += writer.end()
+    headers = {**plan.ask.headers, **attachment(plan.resource.record, form)}
+    return Response(b"".join(parts), headers=headers, media_type=form.media_type)
+
+
+def refuse_more(form: Format, rows: int) -> None:
+    """Refuse more rows than a format takes. Raises OverLimit."""
+    if form.most_rows is not None and rows > form.most_rows:
+        more = f"{form.name} takes {form.most_rows:,} rows, and there are more"
+        raise OverLimit.of(Fault("format", form.name, f"{more}: narrow the request, or ask for parquet or csv"))
 
 
 def json_response(ask: Ask, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
@@ -314,7 +351,8 @@ PAGING = frozenset({"cursor", "limit", "fields", "format", "count", "release"})
 
 def fingerprint(plan: Plan) -> str:
     """Tell one list from another: what a cursor must have been made for."""
-    kept = [(name, value) for name, value in plan.ask.canonical if name not in PAGING]
+    canonical = plan.ask.canonical
+    kept = [(name, value) for name, value in canonical if name not in PAGING and (name, value) != ("shape", ARRAY)]
     key = orjson.dumps([plan.ask.request.scope["path"], plan.ask.edition.number, kept])
     return hashlib.sha256(key).hexdigest()[:12]
 

@@ -142,6 +142,11 @@ class Ask:
             "Vary": "Accept",
         }
 
+    def leave_unkept(self) -> None:
+        """Say that the answer is not to be kept: asked again, it may say more."""
+        if settled := self.request.scope.get(SETTLED):
+            settled.is_lasting = False
+
     @property
     def is_known(self) -> bool:
         """Whether the client holds this answer already. Its tag is asked, not its date: two releases may share one."""

@@ -1,6 +1,7 @@
 """The command line: parses, calls, prints. No logic."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,16 +12,20 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from sqlalchemy import select
 
 from app import __version__, schema
+from app.ask import Service
 from app.checks import findings
 from app.codes import Verdict
 from app.db import Database
 from app.errors import KhorgosError
+from app.exports.answers import Exports
+from app.exports.folder import write_folder
 from app.ingest.importer import Format, Job, baci_format, comtrade_format, run_import
 from app.ingest.seeds import seed as publish_seeds
 from app.ingest.withdraw import withdraw as take_back
 from app.models import Release
 from app.releases import Releases
 from app.settings import Settings
+from app.tables import TABLES
 from app.verify import verify as prove
 
 cli = typer.Typer(
@@ -36,6 +41,13 @@ MaxBad = Annotated[float, typer.Option(help="share of bad rows up to which the r
 ReportTo = Annotated[Path, typer.Option("--report", help="file for the bad rows, with reason and line")]
 BAD_ROWS = Path("khorgos-bad-rows.csv")
 Directory = Annotated[Path | None, typer.Argument(help="seed folders; else those that ship with Khorgos")]
+
+
+class ExportFormat(StrEnum):
+    """How tables are written to a folder."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 def database() -> Database:
@@ -162,6 +174,30 @@ def withdraw(release: Annotated[int, typer.Argument(help="number of an import's 
     opened = database()
     schema.require_head(opened)
     print(f"published release {take_back(opened, release)}, which takes release {release} back")
+
+
+@cli.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="where the files go", file_okay=False)],
+    tables: Annotated[list[str] | None, typer.Argument(metavar="[TABLE]...", help="tables; else all")] = None,
+    format: Annotated[ExportFormat, typer.Option(help="how tables are written")] = ExportFormat.CSV,
+    release: Annotated[int | None, typer.Option(help="the state as of this release; else the current", min=1)] = None,
+) -> None:
+    """Write whole tables as files, the same bytes as /v1/exports gives; CSV with a datapackage.json beside it."""
+    opened = database()
+    schema.require_head(opened)
+    exports = Exports(Service(opened.settings, opened, Releases(opened, 0)), TABLES)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), TextColumn("{task.fields[rows]:,} rows"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", rows=0)
+
+        def progress(name: str, rows: int) -> None:
+            bar.update(task, description=name, rows=rows)
+
+        for done in write_folder(exports, folder, tables or (), format, release, progress):
+            rows = "" if done.rows is None else f"{done.rows} rows, "
+            print(f"{done.path.name}: {rows}{done.size} bytes")
 
 
 @cli.command()

@@ -135,7 +135,7 @@ class NoSuchRecord(RequestError):
 class MethodNotAllowed(RequestError):
     code, problem, title = "KHG112", "method-not-allowed", "The service is read-only"
     status = 405
-    repair = "Use GET, HEAD or OPTIONS."
+    repair = "Use GET, HEAD or OPTIONS; at /mcp POST."
 
 
 class UrlTooLong(RequestError):
@@ -152,6 +152,18 @@ class Unreadable(RequestError):
 class Contradiction(RequestError):
     code, problem, title = "KHG115", "contradiction", "Parameters contradict each other"
     repair = "Change one of the parameters that the errors name."
+
+
+class BodyTooLarge(RequestError):
+    code, problem, title = "KHG116", "body-too-large", "The body of the request is longer than the service reads"
+    status = 413
+    repair = "Ask for less in one call. Only /mcp reads a body."
+
+
+class RangeNotSatisfiable(RequestError):
+    code, problem, title = "KHG117", "range-not-satisfiable", "The Range header asks for no bytes of the file"
+    status = 416
+    repair = "Ask for bytes that the file has; Content-Range tells how many there are."
 
 
 class DataError(KhorgosError):
@@ -238,6 +250,17 @@ class NotReady(ServerError):
     repair = "Run `khorgos seed`."
 
 
+class NotInstalled(ServerError):
+    code, problem, title = "KHG505", "not-installed", "The service runs without the library that this needs"
+    status = 501
+    repair = "Install what the message names, and start the service again."
+
+
+class ExportNotWritten(ServerError):
+    code, problem, title = "KHG506", "export-not-written", "The export file cannot be written"
+    repair = "Make room on the disk, or name a folder that can be written in KHORGOS_EXPORT_FOLDER."
+
+
 def leaves(root: type[KhorgosError] = KhorgosError) -> Iterable[type[KhorgosError]]:
     """Give every error that has a code, in the order of the codes."""
     found = [leaf for child in root.__subclasses__() for leaf in leaves(child)]
@@ -259,7 +282,7 @@ class Problem(BaseModel):
     code: str = Field(description="stable code of the error", examples=["KHG104"])
     detail: str
     instance: str = Field(description="path of the request")
-    errors: list["ProblemFault"] = Field(default_factory=list)
+    errors: list["ProblemFault"]
     corrected: str | None = Field(None, description="a request that can be answered, where there is one")
 
 
@@ -267,10 +290,10 @@ class ProblemFault(BaseModel):
     """One thing wrong with one parameter."""
 
     parameter: str
-    value: str | None = None
+    value: str | None
     message: str
-    allowed: list[str] | None = Field(None, description="values that can be taken, where they are few")
-    did_you_mean: str | None = None
+    allowed: list[str] | None = Field(description="values that can be taken, where they are few")
+    did_you_mean: str | None
 
 
 def respond(request: Request, error: KhorgosError) -> Response:
@@ -355,11 +378,11 @@ def not_routed(request: Request, error: HTTPException) -> Response:
     return respond(request, NoSuchPath("there is nothing at this path; GET /v1 lists the resources"))
 
 
-def method_not_allowed() -> MethodNotAllowed:
-    """The answer to every method that could write."""
-    return MethodNotAllowed(
-        "the service is read-only: use GET, HEAD or OPTIONS", headers={"Allow": "GET, HEAD, OPTIONS"}
-    )
+def method_not_allowed(allowed: Sequence[str] = ("GET", "HEAD", "OPTIONS")) -> MethodNotAllowed:
+    """The answer to every method that a path does not take."""
+    why = "/mcp is for clients of the Model Context Protocol" if "POST" in allowed else "the service is read-only"
+    detail = f"{why}: use {', '.join(allowed[:-1])} or {allowed[-1]}"
+    return MethodNotAllowed(detail, headers={"Allow": ", ".join(allowed)})
 
 
 def failed(request: Request, error: Exception) -> Response:

@@ -15,6 +15,8 @@ from app.names import Names, load_names
 
 KEPT = 8
 """Releases whose names are kept in memory."""
+LOOK = 0.8
+"""Seconds a look ahead may take; connections are apart for each time limit, so this one has its own."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,15 @@ class Releases:
         self._database = database
         self._ttl = ttl
         self._lock = threading.Lock()
-        self._looked = float("-inf")
-        self._newest: int | None = None
+        self._looking = threading.Lock()
+        self.last: tuple[int | None, float] = (None, float("-inf"))
+        """The newest release, and when the look that found it began."""
         self._editions: OrderedDict[int, Edition] = OrderedDict()
 
     def edition(self, pinned: int | None) -> Edition:
         """Give the pinned edition, or the current one. Raises InvalidValue for a release there is not, NotReady."""
-        newest = self._newest
-        if newest is None or time.monotonic() - self._looked > self._ttl or (pinned or 0) > newest:
+        newest, looked = self.last
+        if newest is None or time.monotonic() - looked > self._ttl or (pinned or 0) > newest:
             newest = self.newest()
         number = pinned or newest
         if number > newest:
@@ -50,11 +53,21 @@ class Releases:
 
     def newest(self) -> int:
         """Look which release is current. Raises NotReady, DatabaseUnavailable."""
-        with self._database.read() as connection:
+        return self._look(None)
+
+    def look(self) -> int:
+        """Look which release is current, over a connection that no query holds. Raises as `newest` does."""
+        return self._look(LOOK)
+
+    def _look(self, timeout: float | None) -> int:
+        began = time.monotonic()
+        with self._database.read(timeout) as connection:
             found = connection.execute(select(func.max(Release.id))).scalar()
         if found is None:
             raise NotReady("no data have been published yet: run `khorgos seed`")
-        self._newest, self._looked = found, time.monotonic()
+        with self._looking:
+            if began > self.last[1]:
+                self.last = int(found), began
         return int(found)
 
     def _load(self, number: int) -> Edition:
@@ -63,7 +76,7 @@ class Releases:
             self._editions[number] = edition
             self._editions.move_to_end(number)
             if len(self._editions) > KEPT:
-                self._editions.pop(next(one for one in self._editions if one != self._newest))
+                self._editions.pop(next(one for one in self._editions if one != self.last[0]))
         return edition
 
     def _read(self, number: int) -> Edition:

@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     queries: int = Field(32, ge=1, description="requests a worker answers at once")
     exports: int = Field(2, ge=1, description="streamed exports a worker runs at once")
     stall_timeout: float = Field(60.0, gt=0, description="longest wait for a client that does not read its export")
+    export_folder: str = Field("", description="folder of export files; else beside the SQLite file, or in the cache")
     pool_wait: float = Field(2.0, gt=0, description="longest wait for a free place, then 503")
     release_ttl: float = Field(0.5, ge=0, description="how long the current release may be remembered")
+    cache_bytes: int = Field(64 * 2**20, ge=0, description="memory for finished answers in each worker; 0 keeps none")
     max_age: int = Field(60, ge=0, description="Cache-Control max-age of unpinned answers")

@@ -119,6 +119,14 @@ def run(url: str, statement: str) -> None:
         connection.exec_driver_sql(statement)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def export_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep export files out of the user's cache."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KHORGOS_EXPORT_FOLDER", str(tmp_path_factory.mktemp("exports")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """Give the server of the run; `postgres.url` starts it."""

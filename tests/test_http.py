@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import uvicorn
 from conftest import NOW, Workshop, run
 from fastapi import FastAPI
+from pyarrow import parquet
 from sqlalchemy import func, literal, select
 from starlette.testclient import TestClient
 
@@ -200,16 +202,21 @@ def test_head_has_the_headers_of_get_and_no_body(client: TestClient, path: str) 
     assert headed.headers == got.headers
 
 
-@pytest.mark.parametrize("table", ["csv", "ndjson"])
+STREAMED = ("format=csv", "format=ndjson", "format=parquet", "shape=array")
+WHOLE = ("format=xlsx", "format=json-stat")
+
+
+@pytest.mark.parametrize("table", [*STREAMED, *WHOLE])
 def test_head_of_an_export_has_the_headers_of_get(client: TestClient, table: str) -> None:
-    got, headed = client.get(f"{FLOWS}?format={table}"), client.head(f"{FLOWS}?format={table}")
-    assert headed.content == b""
+    got, headed = client.get(f"{FLOWS}?{table}"), client.head(f"{FLOWS}?{table}")
+    assert (got.status_code, headed.status_code, headed.content) == (200, 200, b"")
     assert headed.headers == got.headers
 
 
-def test_head_of_an_export_takes_no_place(seeded: Database) -> None:
+@pytest.mark.parametrize("table", STREAMED)
+def test_head_of_an_export_takes_no_place(seeded: Database, table: str) -> None:
     with service(seeded, exports=1, pool_wait=0.05) as client, client.app.state.service.exports:
-        assert client.head(f"{FLOWS}?format=csv").status_code == 200
+        assert client.head(f"{FLOWS}?{table}").status_code == 200
 
 
 @pytest.mark.parametrize("url", [f"{FLOWS}?yeer=2024", "/v1/topics/nothing", "/nothing", f"{FLOWS}?year=%00"])
@@ -319,6 +326,11 @@ JSON, CSV, NDJSON = "application/json", "text/csv; charset=utf-8; header=present
         ("text/csv; charset=utf-8", CSV),
         ("application/x-ndjson", NDJSON),
         ("application/jsonl", NDJSON),
+        (PARQUET, PARQUET),
+        (XLSX, XLSX),
+        (f"{XLSX};q=0.4, {PARQUET};q=0.5, text/csv;q=0.3", PARQUET),
+        (f"{PARQUET};q=0.1, application/json;q=0.2", JSON),
+        (f"application/json;q=0, application/x-ndjson;q=0, application/jsonl;q=0, {PARQUET};q=0, application/*", XLSX),
         ("application/json;q=0.5, text/csv", CSV),
         ("application/json;q=0.5, text/csv;q=0.4", JSON),
         ("application/json;q=0, */*;q=0.1", CSV),
@@ -684,7 +696,7 @@ def slow(connection: Any, _: Any) -> Any:
 def test_a_query_over_its_time_is_503_and_leaves_its_connection_usable(
     seeded: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with service(seeded, statement_timeout=0.4, connections=1, queries=1, pool_wait=0.2) as client:
+    with service(seeded, statement_timeout=0.4, connections=1, queries=1, pool_wait=0.2, cache_bytes=0) as client:
         assert client.get("/v1/checks").status_code == 200
         with monkeypatch.context() as slowed:
             slowed.setattr("app.api.checks.checked", slow)
@@ -699,19 +711,23 @@ def test_a_query_over_its_time_is_503_and_leaves_its_connection_usable(
     assert taken < 3
 
 
-def test_an_export_over_its_time_fails_before_its_first_byte(seeded: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("table", [*STREAMED, "format=xlsx"])
+def test_an_export_over_its_time_fails_before_its_first_byte(
+    seeded: Database, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"/v1/topics?{table}"
     with service(seeded, export_timeout=0.3, connections=1, exports=1, pool_wait=0.2) as client:
-        assert client.get("/v1/topics?format=csv").status_code == 200
+        assert client.get(url).status_code == 200
         with monkeypatch.context() as slowed:
             slowed.setattr(app.plan, "ordered", lambda *_: HEAVY)
-            response = client.get("/v1/topics?format=csv")
-        assert client.get("/v1/topics?format=csv").status_code == 200
+            response = client.get(f"{url}&sort=-slug")
+        assert client.get(url).status_code == 200
         assert is_idle(client.app)
     assert_retry(response, "KHG501")
 
 
 def test_a_search_has_a_time_of_its_own(seeded: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with service(seeded, search_timeout=0.2, statement_timeout=2) as client:
+    with service(seeded, search_timeout=0.2, statement_timeout=2, cache_bytes=0) as client:
         assert client.get("/v1/search?q=trade").status_code == 200
         monkeypatch.setattr(app.plan, "ordered", lambda *_: HEAVY)
         started = time.monotonic()
@@ -738,11 +754,12 @@ def test_no_free_place_for_a_query_is_503(seeded: Database, url: str) -> None:
     assert_retry(response, "KHG502")
 
 
-def test_no_free_place_for_an_export_is_503(seeded: Database) -> None:
+@pytest.mark.parametrize("table", [*STREAMED, *WHOLE])
+def test_no_free_place_for_an_export_is_503(seeded: Database, table: str) -> None:
     with service(seeded, exports=1, pool_wait=0.1) as client:
         with client.app.state.service.exports:
-            response = client.get("/v1/topics?format=csv")
-        assert client.get("/v1/topics?format=csv").status_code == 200
+            response = client.get(f"{FLOWS}?{table}")
+        assert client.get(f"{FLOWS}?{table}").status_code == 200
     assert_retry(response, "KHG502")
 
 
@@ -880,31 +897,42 @@ def test_table_is_a_file_with_a_name(client: TestClient) -> None:
     assert disposition == 'attachment; filename="khorgos-trade-flows.csv"'
 
 
-@pytest.mark.parametrize("table", ["csv", "ndjson"])
-def test_stream_without_limit_gives_every_row_once(big_client: TestClient, table: str) -> None:
-    content = big_client.get(f"{FLOWS}?source=invented&format={table}").content
-    found = cells(content)[1:] if table == "csv" else [json.loads(line) for line in content.splitlines()]
-    keys = [row[0] if table == "csv" else row["id"] for row in found]
+RECORDS: dict[str, Callable[[bytes], list[dict[str, Any]]]] = {
+    "format=csv": lambda content: list(csv.DictReader(io.StringIO(content.decode(), newline=""))),
+    "format=ndjson": lambda content: [json.loads(line) for line in content.splitlines()],
+    "format=parquet": lambda content: parquet.read_table(io.BytesIO(content)).to_pylist(),
+    "shape=array": json.loads,
+    "format=xlsx": lambda content: pd.read_excel(io.BytesIO(content), keep_default_na=False).to_dict("records"),
+}
+"""How the rows of each table that all lists have are read."""
+
+
+@pytest.mark.parametrize("table", RECORDS)
+def test_table_without_limit_gives_every_row_once(big_client: TestClient, table: str) -> None:
+    keys = [row["id"] for row in RECORDS[table](big_client.get(f"{FLOWS}?source=invented&{table}").content)]
     assert len(keys) == BIG
     assert keys == sorted(set(keys))
 
 
-@pytest.mark.parametrize("table", ["csv", "ndjson"])
+@pytest.mark.parametrize("table", STREAMED)
 def test_stream_is_the_pages_one_after_the_other(big_client: TestClient, table: str) -> None:
-    whole = big_client.get(f"{FLOWS}?format={table}&fields=id,value_usd&sort=-value_usd").content
-    url, pages = f"{FLOWS}?format={table}&fields=id,value_usd&sort=-value_usd&limit=1000", []
+    url, rows, pages = f"{FLOWS}?{table}&fields=id,value_usd&sort=-value_usd", [], 0
+    whole = RECORDS[table](big_client.get(url).content)
+    url += "&limit=1000"
     while url:
         response = big_client.get(url)
-        pages.append(response.content if not pages or table == "ndjson" else response.content.split(b"\r\n", 1)[1])
+        rows += RECORDS[table](response.content)
+        pages += 1
         url = response.links.get("next", {}).get("url")
-    assert len(pages) == 3
-    assert b"".join(pages) == whole
+    assert pages == 3
+    assert rows == whole
 
 
-def test_stream_goes_on_from_a_cursor(big_client: TestClient) -> None:
+@pytest.mark.parametrize("table", RECORDS)
+def test_table_goes_on_from_a_cursor(big_client: TestClient, table: str) -> None:
     following = big_client.get(f"{FLOWS}?limit=10&fields=id").json()["links"]["next"]
-    rest = big_client.get(following.replace("limit=10&", "") + "&format=ndjson").content
-    assert len(rest.splitlines()) == big_client.get(f"{FLOWS}?count=true").json()["meta"]["total"] - 10
+    rest = RECORDS[table](big_client.get(following.replace("limit=10&", "") + f"&{table}").content)
+    assert len(rest) == big_client.get(f"{FLOWS}?count=true").json()["meta"]["total"] - 10
 
 
 def test_numbers_of_a_page_lose_nothing(private_seeded: Database) -> None:
@@ -950,8 +978,11 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, thr
     going.set()
 
 
-@pytest.mark.parametrize("table", ["csv", "ndjson"])
-def test_stream_that_fails_midway_is_seen_to_fail(big: Database, table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("coding", ["identity", "gzip", "zstd"])
+@pytest.mark.parametrize("table", STREAMED)
+def test_stream_that_fails_midway_is_seen_to_fail(
+    big: Database, table: str, coding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written, batches = app.answer.cells, iter(range(1000))
 
     def failing(*given: Any) -> Any:
@@ -962,7 +993,7 @@ def test_stream_that_fails_midway_is_seen_to_fail(big: Database, table: str, mon
     monkeypatch.setattr(app.answer, "cells", failing)
     with served(big) as (port, made):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", f"{FLOWS}?format={table}")
+        connection.request("GET", f"{FLOWS}?{table}", headers={"Accept-Encoding": coding})
         response = connection.getresponse()
         assert response.status == 200
         with pytest.raises(http.client.IncompleteRead):
@@ -971,13 +1002,14 @@ def test_stream_that_fails_midway_is_seen_to_fail(big: Database, table: str, mon
         assert within(5, lambda: is_idle(made))
 
 
+@pytest.mark.parametrize("table", STREAMED)
 def test_client_that_leaves_midway_frees_its_place(
-    big: Database, gate: tuple[threading.Event, threading.Event]
+    big: Database, table: str, gate: tuple[threading.Event, threading.Event]
 ) -> None:
     reached, going = gate
     with served(big, exports=1) as (port, made):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-            connection.sendall(f"GET {FLOWS}?format=csv HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            connection.sendall(f"GET {FLOWS}?{table} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
             assert reached.wait(10)
             assert free_exports(made) == 0
@@ -985,8 +1017,9 @@ def test_client_that_leaves_midway_frees_its_place(
         assert within(5, lambda: is_idle(made))
 
 
+@pytest.mark.parametrize("table", [*STREAMED, "format=xlsx"])
 def test_client_that_leaves_before_the_first_byte_frees_its_place(
-    big: Database, monkeypatch: pytest.MonkeyPatch
+    big: Database, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reached, going, order = threading.Event(), threading.Event(), app.plan.ordered
 
@@ -998,7 +1031,7 @@ def test_client_that_leaves_before_the_first_byte_frees_its_place(
     monkeypatch.setattr(app.plan, "ordered", waiting)
     with served(big, exports=1) as (port, made):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-            connection.sendall(f"GET {FLOWS}?format=csv HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            connection.sendall(f"GET {FLOWS}?{table} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             assert reached.wait(10)
         time.sleep(0.1)
         going.set()

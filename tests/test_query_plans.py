@@ -86,7 +86,8 @@ def planned(engine: str, workshop: Workshop) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def client(planned: Database) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(database_url=planned.settings.database_url, release_ttl=3600))) as opened:
+    settings = Settings(database_url=planned.settings.database_url, release_ttl=3600, cache_bytes=0)
+    with TestClient(create_app(settings)) as opened:
         yield opened
 
 

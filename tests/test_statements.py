@@ -38,6 +38,12 @@ STATEMENTS = {
     "/v1/indicators/{slug}": 4,  # the record; its words; the observations; their words
     "/v1/figures/{id}": 3,  # the record; what it supports; its source
     "/v1/sources/{slug}": 3,  # the record; its figures; its quotes
+    "/v1/exports": 0,  # what tables hold is looked up once a release
+    "/v1/exports/{table}.csv": 0,
+    "/v1/exports/{table}.parquet": 0,
+    "/v1/datapackage.json": 0,
+    "/v1/datapackage.zip": 0,
+    "/catalog.jsonld": 0,
     "/v1": 0,
     "/v1/problems": 0,
     "/v1/problems/{name}": 0,
@@ -74,7 +80,7 @@ class Counted:
 @contextmanager
 def counted(database: Database, **settings: Any) -> Iterator[Counted]:
     """Give a client that counts, of a service that remembers which release is current."""
-    made = create_app(Settings(database_url=database.settings.database_url, **{"release_ttl": 3600, **settings}))
+    made = create_app(Settings(database_url=database.settings.database_url, **{"release_ttl": 3600, "cache_bytes": 0, **settings}))
     with TestClient(made) as client:
         yield Counted(client)
 

@@ -89,7 +89,7 @@ def test_months_are_columns_too_and_parts_are_rows_when_asked(made: TestClient) 
 
 def test_more_periods_than_fit_are_refused(made: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.api.trade.PERIODS_MAX", 2)
-    response = made.get(f"{FLOWS}&frequency=A")
+    response = made.get(f"{FLOWS}&frequency=A&limit=99")
     assert (response.status_code, response.json()["code"]) == (422, "KHG106")
 
 

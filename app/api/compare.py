@@ -59,7 +59,7 @@ class CompareParams(TableParams):
     )
 
 
-class Side(StrEnum):
+class Voice(StrEnum):
     """Whose statement of a trade it is."""
 
     REPORTER = "reporter"
@@ -71,7 +71,7 @@ class Statement(BaseModel):
     """One statement of a trade, as it was made."""
 
     flow_id: str
-    side: Side = Field(
+    side: Voice = Field(
         description="reporter; mirror, the partner's own record of the same trade; or reconciled, a source's own "
         "reading of both, which is on neither side"
     )
@@ -198,11 +198,11 @@ def in_order(row: dict[str, Any]) -> tuple[Any, ...]:
     return (*when, *(row[name] or codes.NOT_STATED for name in names))
 
 
-def side_of(row: dict[str, Any], own: bool) -> Side:
+def side_of(row: dict[str, Any], own: bool) -> Voice:
     """Tell whose statement it is."""
     if row["method"] == codes.Method.RECONCILED:
-        return Side.RECONCILED
-    return Side.REPORTER if own else Side.MIRROR
+        return Voice.RECONCILED
+    return Voice.REPORTER if own else Voice.MIRROR
 
 
 def family_of(row: dict[str, Any]) -> str | None:
@@ -261,7 +261,7 @@ def trade(ask: Ask, key: tuple[Any, ...], statements: list[dict[str, Any]]) -> d
     period, frequency, year, product, classification, partner_only, flow = key
     sides = (params.partner, params.reporter) if partner_only else (params.reporter, params.partner)
     dated = statements if period is not None else []
-    reconciled = [one for one in dated if one["side"] == Side.RECONCILED]
+    reconciled = [one for one in dated if one["side"] == Voice.RECONCILED]
     for one in statements:
         one["to_reconciled"] = ratio(one["value_usd"], reconciled[-1]["value_usd"]) if reconciled else None
     return {
@@ -275,7 +275,7 @@ def trade(ask: Ask, key: tuple[Any, ...], statements: list[dict[str, Any]]) -> d
         "frequency": frequency,
         "period": period,
         "year": year,
-        "gap": gap([one for one in dated if one["side"] != Side.RECONCILED]),
+        "gap": gap([one for one in dated if one["side"] != Voice.RECONCILED]),
         "statements": [{name: one[name] for name in Statement.model_fields} for one in statements],
     }
 

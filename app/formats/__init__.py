@@ -5,11 +5,12 @@ from typing import Any
 
 import orjson
 
-from app.formats import csv, json_stat, ndjson, parquet, xlsx
+from app.formats import csv, json_stat, ndjson, parquet, sdmx_csv, xlsx
 from app.formats.base import Format
 
 TABLE_FORMATS: dict[str, Format] = {
-    one.name: one for one in (csv.CSV, ndjson.NDJSON, parquet.PARQUET, xlsx.XLSX, json_stat.JSON_STAT)
+    one.name: one
+    for one in (csv.CSV, ndjson.NDJSON, parquet.PARQUET, xlsx.XLSX, json_stat.JSON_STAT, sdmx_csv.SDMX_CSV)
 }
 """Formats of a whole table; JSON, which is always a page, is the envelope's own."""
 JSON = "json"

@@ -21,6 +21,8 @@ class CsvWriter(Whole):
 
     def rows(self, columns: Columns) -> bytes:
         """Give the lines of rows."""
+        if len(columns) == 1:  # a line of nothing is no record to those who read it
+            return lines([text or '""'] for text in cells(self.kinds[0], columns[0]))
         return lines(zip(*map(cells, self.kinds, columns), strict=True))
 
 

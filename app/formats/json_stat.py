@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from app.errors import Fault, OverLimit
 from app.formats.base import Columns, Format, Sheet
 
 DIMENSIONS = (
@@ -44,6 +45,7 @@ class CubeWriter:
         codes = {name: sorted({one or OPEN for one in columns.get(name, ())}) for name in DIMENSIONS}
         places = {name: {code: place for place, code in enumerate(found)} for name, found in codes.items()}
         sizes = [len(codes[name]) for name in DIMENSIONS]
+        refuse_vast(prod(sizes))
         steps = [prod(sizes[place + 1 :]) for place in range(len(sizes))]
         values: dict[str, int] = {}
         status: dict[str, str] = {}
@@ -65,6 +67,15 @@ class CubeWriter:
             "extension": {"release": self._sheet.release, "unit": "USD", "status": "SDMX CL_OBS_STATUS"},
         }
         return [orjson.dumps(cube)]
+
+
+def refuse_vast(cells: int) -> None:
+    """Refuse a cube whose places are beyond the whole numbers of JavaScript. Raises OverLimit."""
+    if cells > MOST_CELLS:
+        message = (
+            f"the rows make a cube of {cells:,} cells, at most {MOST_CELLS:,} can be told apart: narrow the request"
+        )
+        raise OverLimit.of(Fault("format", "json-stat", message))
 
 
 def dimension(name: str, codes: list[str], columns: dict[str, Any]) -> dict[str, Any]:

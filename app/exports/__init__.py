@@ -1,0 +1,1 @@
+"""Whole tables as files, built once a release, and what describes them."""
