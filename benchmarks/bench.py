@@ -1,4 +1,4 @@
-"""Prints how Khorgos compares with peers in one run: imports, memory, latency, sums, pages; ratios, never a verdict.
+"""Prints how Khorgos compares with peers in one run: imports, memory, latency, sums, pages, exports; as ratios.
 
     make bench
     .venv/bin/python benchmarks/bench.py [--rows 1000000] [--rows-large 10000000] [--only import,...] [--postgres URL]
@@ -20,9 +20,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from exports import CSV, PARQUET, copy_out, datasette_stream, download, duckdb_parquet, sqlite_csv
 from peers.imports import copy, sqlite_import, sqlite_utils_insert
 from peers.tools import peer_program
-from runs import Client, Failed, Run, Workplace, connected, environment, free_port, latency, rate, serving
+from repeated import GOAL, repeated
+from runs import (
+    Client,
+    Failed,
+    Run,
+    Workplace,
+    connected,
+    environment,
+    free_port,
+    high_water,
+    latency,
+    rate,
+    serving,
+)
 from sqlalchemy import URL
 
 PEERS = Path(__file__).parent / "peers"
@@ -231,6 +245,49 @@ def bench_pages(bench: Bench) -> Iterator[Result]:
     yield at_least("new pages a second", 1 / ours, 1 / peer, 6, f"Datasette {peer:.0f} / s", f"{ours:.0f} / s")
 
 
+def bench_exports(bench: Bench) -> Iterator[Result]:
+    """Whole tables over HTTP, the first time, against what writes the same rows to a file; and the memory it takes."""
+    folder, rows = bench.place.folder, bench.args.rows
+    for engine in bench.args.engines:
+        url = bench.imported(engine, rows)
+        work = f"CSV of {rows:,}, {ENGINES[engine]}"
+        with bench.client(url) as client:
+            ours = download(client.port, CSV, folder / "ours.csv")
+            parquet = download(client.port, PARQUET, folder / "ours.parquet")
+        if engine == "postgres":
+            peer = copy_out(url, folder / "peer.csv")
+            yield at_most(work, ours, peer, 2, f"COPY TO {peer:.1f} s", f"{ours:.1f} s")
+            continue
+        if peer := sqlite_csv(url, folder / "peer.csv"):
+            yield at_most(work, ours, peer, 2.5, f"sqlite3 -csv {peer:.1f} s", f"{ours:.1f} s")
+        if peer := datasette_stream(url, folder):
+            yield at_least(work, ours, peer, 8, f"Datasette _stream {peer:.1f} s", f"{ours:.1f} s")
+        if peer := duckdb_parquet(folder / "ours.csv", folder):
+            shown = f"{parquet:.1f} s"
+            yield at_most(f"Parquet of {rows:,}, SQLite", parquet, peer, 5, f"DuckDB {peer:.1f} s", shown)
+    yield from bench_export_memory(bench)
+
+
+def bench_export_memory(bench: Bench) -> Iterator[Result]:
+    """Peak memory of the service after one export, large against a tenth of it."""
+    for name, path in (("CSV", CSV), ("Parquet", PARQUET)):
+        taken = []
+        for rows in (bench.args.rows // 10, bench.args.rows):
+            with bench.client(bench.imported("sqlite", rows)) as client:
+                download(client.port, path, bench.place.folder / "memory")
+                taken.append(high_water(client.process or 0))
+        small, large = taken
+        against = f"{bench.args.rows // 10:,}: {small:.0f} MiB"
+        yield Result(f"memory of {name}", f"{large:.0f} MiB", against, None, "< +16 MiB", large - small < 16)
+
+
+def bench_repeated(bench: Bench) -> Iterator[Result]:
+    """A page that was asked before, against a bare application that gives the same bytes."""
+    for kind, ours, peer, ratio in repeated(bench.place, SMALL, bench.args.seconds, bench.args.repeat):
+        against = f"bare uvicorn {peer:,.0f} / s"
+        yield Result(f"page again, {kind}", f"{ours:,.0f} / s", against, ratio, f"at least {GOAL}", ratio >= GOAL)
+
+
 def pages_of(url: URL) -> list[str]:
     """Give different filters that leave at least a page, in no order. Raises Failed when there is none."""
     pages = []
@@ -260,6 +317,8 @@ WORKS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "latency": bench_latency,
     "totals": bench_totals,
     "pages": bench_pages,
+    "exports": bench_exports,
+    "repeated": bench_repeated,
     "memory": bench_memory,
 }
 

@@ -183,7 +183,9 @@ def serving(command: Sequence[str], port: int, path: str, env: dict[str, str], f
     with (folder / f"server-{port}.log").open("wb") as log:
         child = start_child(command, env, folder, log, log)
         try:
-            yield wait_for(child, port, path)
+            client = wait_for(child, port, path)
+            client.process = child.pid
+            yield client
         finally:
             child.send_signal(signal.SIGTERM)
             try:
@@ -220,6 +222,7 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.process: int | None = None  # of the server, where it was started for this client
         self.socket = socket.create_connection(("127.0.0.1", port), 60)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -32,7 +32,7 @@ DIRECT = build_opener(ProxyHandler({}))
 
 def readme(language: str) -> str:
     """Give the one block of the README's section on clients that is in a language."""
-    section = README.partition("\n### Clients\n")[2].partition("\n## ")[0]
+    section = re.split(r"^##", README.partition("\n### Clients\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
     (block,) = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     return block
 

@@ -71,6 +71,8 @@ WANTED_PATHS = {
     *("/v1/quotes/{id}", "/v1/events", "/v1/organizations", "/v1/topics", "/v1/risks", "/v1/indicators"),
     *("/v1/indicators/{slug}", "/v1/figures", "/v1/figures/{id}", "/v1/sources", "/v1/sources/{slug}"),
     *("/v1/checks", "/v1/search", "/v1/releases", "/v1/releases/{id}", "/v1/products", "/v1/products/{code}"),
+    *("/v1/exports", "/v1/exports/{table}.csv", "/v1/exports/{table}.parquet", "/v1/datapackage.json"),
+    "/v1/datapackage.zip",
 }
 
 

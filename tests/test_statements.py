@@ -80,7 +80,8 @@ class Counted:
 @contextmanager
 def counted(database: Database, **settings: Any) -> Iterator[Counted]:
     """Give a client that counts, of a service that remembers which release is current."""
-    made = create_app(Settings(database_url=database.settings.database_url, **{"release_ttl": 3600, "cache_bytes": 0, **settings}))
+    usual = {"release_ttl": 3600, "cache_bytes": 0}
+    made = create_app(Settings(database_url=database.settings.database_url, **{**usual, **settings}))
     with TestClient(made) as client:
         yield Counted(client)
 

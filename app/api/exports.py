@@ -21,7 +21,7 @@ class ExportColumn(BaseModel):
     """A column of an export."""
 
     name: str
-    type: str = Field(description="text, integer, number, truth, day, moment, list of text")
+    type: str = Field(description="text, integer, number, truth, day, moment, list or object")
     description: str | None
 
 

@@ -106,22 +106,21 @@ def answer_list(request: Request, params: ExportParams) -> Response:
     if settled := request.scope.get(SETTLED):
         settled.is_lasting = False
     number = ask.edition.number
-    there = {
-        (table.name, form.name): exports.files.found(table.name, form.suffix, number)
+    forms = [form for form in FORMATS.values() if is_there(form)]
+    built = {
+        (table, form): exports.files.found(table.name, form.suffix, number)
         for table in exports.tables
-        for form in FORMATS.values()
-        if is_there(form)
+        for form in forms
     }
-    state = digest(*(f"{name} {form} {built.sha256}" for (name, form), built in there.items() if built))
+    state = digest(*(f"{table.name} {form.name} {one.sha256}" for (table, form), one in built.items() if one))
     ask = replace(ask, format=f"{ask.format} {state}")
     if ask.is_known:
         return unchanged(ask)
     facts = exports.known.of(number)
     body = [
-        row_of(ask, table, facts, [file_of(ask, table, FORMATS[form], built) for (name, form), built in there.items()
-                                   if name == table.name])
+        row_of(ask, table, facts, [file_of(ask, table, form, built[table, form]) for form in forms])
         for table in exports.tables
-    ]  # fmt: skip
+    ]
     meta: dict[str, Any] = {"total": len(body), "limit": None, "release": number, "warnings": []}
     return json_response(ask, {"data": body, "meta": meta, "links": {"self": ask.link(), "next": None}})
 

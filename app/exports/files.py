@@ -93,6 +93,8 @@ class Files:
                 opened = self.of(stem, suffix, release, write).path.open("rb")
             except FileNotFoundError:  # taken away since: its release was not used for long
                 continue
+            except OSError as error:
+                raise not_written(stem, suffix, error) from error
             note_use(self.of_release(release))
             return opened
         raise Busy("the file is taken away as fast as it is built: try again shortly")
@@ -114,8 +116,7 @@ class Files:
                     made = whole(part, lambda sha256: folder / f"{stem}.{sha256}.{suffix}", write)
             self.take_away(folder)
         except OSError as error:
-            log.warning("export of %s.%s cannot be written: %s", stem, suffix, error)
-            raise ExportNotWritten(f"the file cannot be written here: {error.strerror or 'no reason given'}") from error
+            raise not_written(stem, suffix, error) from error
         return made
 
     @contextmanager
@@ -159,6 +160,12 @@ class Files:
         others = [one for one in self.folder.iterdir() if FOLDER.fullmatch(one.name) and one != newest]
         for one in sorted(others, key=used)[: max(0, len(others) + 1 - KEPT)]:
             shutil.rmtree(one, ignore_errors=True)
+
+
+def not_written(stem: str, suffix: str, error: OSError) -> ExportNotWritten:
+    """Say why there is no file, and leave the path to the log."""
+    log.warning("export %s.%s cannot be written or read: %s", stem, suffix, error)
+    return ExportNotWritten(f"the file cannot be written here: {error.strerror or 'no reason is given'}")
 
 
 def has_taken(lock: Path, held: ExitStack) -> bool:
