@@ -175,6 +175,7 @@ def explain_empty(plan: Plan) -> dict[str, Any] | None:
         with plan.ask.service.database.read(LOOK) as connection:
             return why_empty(connection, *plan.origin, plan.ask.edition.number)
     except QueryTimeout:
+        plan.ask.leave_unkept()  # the next one may find the reason
         return None
 
 

@@ -7,14 +7,14 @@ one nothing unpinned is given. Plain ASGI, the outermost; all of it runs on the 
 
 import asyncio
 import time
-from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.ask import SETTLED, Settled
 from app.compress import held_tags
-from app.guard import READS, Metrics
+from app.guard import READS
+from app.metrics import Metrics
 from app.releases import Releases
 from app.settings import Settings
 from app.store import Kept, Key, Store
@@ -81,7 +81,6 @@ class Cache:
         self.metrics = metrics
         self.store = store
         self.look = Look(releases, settings.release_ttl)
-        self.counters: dict[tuple[str, int], Callable[[float], None]] = {}
         self.flights: dict[Key, asyncio.Future[bool]] = {}
         self.paths = (*PATHS, *(settings.root_path + path for path in PATHS))
         self.patience = settings.statement_timeout + settings.pool_wait
@@ -139,10 +138,8 @@ class Cache:
             return False
         await send(start)
         await send(NO_BODY if scope["method"] == "HEAD" else body)
-        if (count := self.counters.get((kept.route, status))) is None:
-            count = self.counters[kept.route, status] = self.metrics.counter(kept.route, status)
-        count(time.perf_counter() - started)
-        self.metrics.cached.inc()
+        self.metrics.tally(kept.route, status).count(time.perf_counter() - started)
+        self.metrics.cached += 1
         return True
 
     async def lead(self, key: Key, alike: Key, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,10 +2,8 @@
 for all. Plain ASGI; no database is touched."""
 
 import time
-from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +19,7 @@ from app.errors import (
     method_not_allowed,
     respond,
 )
+from app.metrics import Metrics
 from app.settings import Settings
 
 READS = ("GET", "HEAD")
@@ -37,27 +36,6 @@ PAGE_POLICY = (
     "img-src 'self' data:; worker-src 'self' blob:; connect-src 'self'; frame-ancestors 'none'"
 )
 PAGES = ("/docs", "/redoc", "/static/")
-
-
-class Metrics:
-    """Counts of requests of one process."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        labels = ("route", "status")
-        self.requests = Counter("khorgos_requests", "Requests answered", labels, registry=self.registry)
-        self.seconds = Histogram("khorgos_request_seconds", "Time to the last byte", ("route",), registry=self.registry)
-        self.cached = Counter("khorgos_cached_answers", "Requests answered from memory", registry=self.registry)
-
-    def counter(self, route: str, status: int | None) -> Callable[[float], None]:
-        """Give what counts an answer with the seconds it took; finding its counters takes longer than to count."""
-        answered, taken = self.requests.labels(route, status), self.seconds.labels(route)
-
-        def count(seconds: float) -> None:
-            answered.inc()
-            taken.observe(seconds)
-
-        return count
 
 
 class Guard:
@@ -95,7 +73,7 @@ class Guard:
             await failed(Request(scope), error)(scope, receive, sending)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            self.metrics.counter(route, status)(time.perf_counter() - started)
+            self.metrics.tally(route, status).count(time.perf_counter() - started)
 
     async def pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what is no reading, refuse what is no request, hand on the rest."""

@@ -40,7 +40,8 @@ from app.cache import Cache
 from app.compress import Compress
 from app.db import Database
 from app.exports.answers import Exports
-from app.guard import Guard, Metrics
+from app.guard import Guard
+from app.metrics import Metrics
 from app.releases import Releases
 from app.settings import Settings
 from app.store import Store

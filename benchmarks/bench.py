@@ -262,7 +262,7 @@ def bench_exports(bench: Bench) -> Iterator[Result]:
             yield at_most(work, ours, peer, 2.5, f"sqlite3 -csv {peer:.1f} s", f"{ours:.1f} s")
         if peer := datasette_stream(url, folder):
             yield at_least(work, ours, peer, 8, f"Datasette _stream {peer:.1f} s", f"{ours:.1f} s")
-        if peer := duckdb_parquet(folder / "ours.csv", folder):
+        if peer := duckdb_parquet(folder / "ours.parquet", folder):
             shown = f"{parquet:.1f} s"
             yield at_most(f"Parquet of {rows:,}, SQLite", parquet, peer, 5, f"DuckDB {peer:.1f} s", shown)
     yield from bench_export_memory(bench)

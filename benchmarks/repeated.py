@@ -24,14 +24,12 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 def bare() -> Callable[[dict[str, Any], Any, Send], Awaitable[None]]:
     """Give the peer: it answers the bytes of a file, or 304 to whoever holds a tag, and does nothing else."""
-    body = Path(os.environ["KHORGOS_BENCH_BODY"]).read_bytes()
-    length = str(len(body)).encode()
-    whole = {
-        "type": "http.response.start",
-        "status": 200,
-        "headers": [(b"content-type", b"application/json"), (b"content-length", length)],
-    }
-    unchanged = {"type": "http.response.start", "status": 304, "headers": [(b"etag", b'"tag"')]}
+    body, head = (Path(os.environ[name]).read_bytes() for name in ("KHORGOS_BENCH_BODY", "KHORGOS_BENCH_HEAD"))
+    lines = [line.split(b": ", 1) for line in head.split(b"\r\n") if not line.startswith(b"date:")]
+    headers = [(name, value) for name, value in lines]
+    of_body = (b"content-type", b"content-length", b"link")
+    whole = {"type": "http.response.start", "status": 200, "headers": headers}
+    unchanged = {**whole, "status": 304, "headers": [one for one in headers if one[0] not in of_body]}
 
     async def answer(scope: dict[str, Any], _: Any, send: Send) -> None:
         if scope["type"] != "http":
@@ -100,10 +98,16 @@ def repeated(place: Workplace, rows: int, seconds: float, rounds: int) -> Iterat
         body = place.folder / "body"
         body.write_bytes(Client(ours).get(PATH))
         answer = first_answer(ours, request_for())
+        head = place.folder / "head"
+        head.write_bytes(answer.partition(b"\r\n\r\n")[0].partition(b"\r\n")[2])
         tag = next(line for line in answer.decode().split("\r\n") if line.lower().startswith("etag:"))[5:].strip()
         peer = [sys.executable, "-m", "uvicorn", "--factory", "repeated:bare", "--port", str(theirs)]
-        told = {"KHORGOS_BENCH_BODY": str(body), "PYTHONPATH": str(Path(__file__).parent)}
-        with serving([*peer, "--no-server-header", "--log-level", "warning"], theirs, "/", told, place.folder):
+        told = {
+            "KHORGOS_BENCH_BODY": str(body),
+            "KHORGOS_BENCH_HEAD": str(head),
+            "PYTHONPATH": str(Path(__file__).parent),
+        }
+        with serving([*peer, "--no-server-header"], theirs, "/", told, place.folder):
             for kind, request in (("200", request_for()), ("304", request_for(**{"If-None-Match": tag}))):
                 assert first_answer(ours, request).startswith(f"HTTP/1.1 {kind}".encode())
                 pairs = [

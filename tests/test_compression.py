@@ -18,7 +18,8 @@ from test_http import FLOWS, service
 from app.compress import CODINGS, Compress, codings
 from app.db import Database
 from app.formats import TABLE_FORMATS
-from app.guard import Guard, Metrics
+from app.guard import Guard
+from app.metrics import Metrics
 from app.settings import Settings
 
 DECODE = {

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"app", "codes", "errors", "settings"},
-    {"compress", "db", "formats", "letters", "models", "periods", "recent"},
+    {"compress", "db", "formats", "letters", "metrics", "models", "periods", "recent"},
     {"fetch", "names", "params", "schema", "search", "store"},
     {"checks", "evidence", "ingest", "releases", "verify"},
     {"filters"},
