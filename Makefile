@@ -12,7 +12,7 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV     := $(VENV)/.installed-dev
 
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -qq
-COMPILE := pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+COMPILE := pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
            --no-header --no-annotate --no-emit-index-url $(LOCKFLAGS)
 
 .DEFAULT_GOAL := help
@@ -26,7 +26,7 @@ serve: $(RUNTIME) ## install if needed, then run the service; ARGS="--port 9000"
 	$(BIN)/khorgos serve $(ARGS)
 
 test: lint ## everything that must hold: style, types, tests on both engines, coverage; ARGS go to pytest
-	$(BIN)/pytest --numprocesses auto --dist worksteal --cov $(ARGS)
+	$(BIN)/pytest --cov $(ARGS)
 
 lint: $(DEV) ## style and types alone
 	$(BIN)/ruff check
