@@ -8,9 +8,10 @@ after that breaks the connection so that no short file passes for a whole one.
 import base64
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import date, datetime
+from itertools import chain
 from typing import Any, cast
 
 import anyio
@@ -150,8 +151,7 @@ def page(connection: Connection, plan: Plan, after: list[Any] | None) -> Respons
     """Answer one page, in JSON or in the format asked."""
     params: Any = plan.ask.params
     limit = params.limit or plan.ask.service.settings.page_limit
-    if plan.resource.refuse:
-        plan.resource.refuse(connection)
+    plan.refuse(connection)
     found, count = plan.page(connection, after, limit + 1)
     size = len(found[0]) if found else 0
     more = size > limit
@@ -241,22 +241,32 @@ def at_once(plan: Plan, after: list[Any] | None) -> Response:
         service.place(service.exports),
         service.database.read(service.settings.export_timeout) as connection,
     ):
-        if plan.resource.refuse:
-            plan.resource.refuse(connection)
+        plan.refuse(connection)
         if after is None:  # what is refused should not be written first
             count = connection.execute(plan.prepared.count(form.most_rows), plan.values_asked()).scalar_one()
             refuse_more(form, count)
-        with closing(plan.runs(connection, after, BATCH)) as runs:
-            rows, taken = runs.following(), 0
-            writer = form.writer(sheet_of(plan, connection))
-            parts = [writer.start()]
-            while rows:
-                refuse_more(form, taken := taken + len(rows[0]))
-                parts.append(writer.rows(cells(plan, connection, rows)))
-                rows = runs.following()
-            parts += writer.end()
+        content, taken = [], 0
+        with closing(parts(connection, plan, after)) as found:
+            for part, rows in found:
+                refuse_more(form, taken := taken + rows)
+                content.append(part)
     headers = {**plan.ask.headers, **attachment(plan.resource.record, form)}
-    return Response(b"".join(parts), headers=headers, media_type=form.media_type)
+    return Response(b"".join(content), headers=headers, media_type=form.media_type)
+
+
+def parts(
+    connection: Connection, plan: Plan, after: list[Any] | None = None
+) -> Generator[tuple[bytes, int], None, None]:
+    """Give the bytes of a whole list bit by bit, each with how many rows it is of; rows are there from the first on."""
+    with closing(plan.runs(connection, after, BATCH)) as runs:
+        rows = runs.following()
+        writer = WRITTEN[plan.ask.format].writer(sheet_of(plan, connection))
+        yield writer.start(), 0
+        while rows:
+            yield writer.rows(cells(plan, connection, rows)), len(rows[0])
+            rows = runs.following()
+        for end in writer.end():
+            yield end, 0
 
 
 def refuse_more(form: Format, rows: int) -> None:
@@ -291,30 +301,19 @@ def stream(plan: Plan, after: list[Any] | None) -> Response:
     with ExitStack() as opening:
         opening.enter_context(service.place(service.exports))
         connection = opening.enter_context(service.database.read(service.settings.export_timeout))
-        if plan.resource.refuse:
-            plan.resource.refuse(connection)
-        runs = plan.runs(connection, after, BATCH)
-        opening.callback(runs.close)
-        first = runs.following()
-        writer = form.writer(sheet_of(plan, connection))
+        plan.refuse(connection)
+        found = opening.enter_context(closing(parts(connection, plan, after)))
+        first, _ = next(found)
         held = opening.pop_all()
+    content = chain((first,), (part for part, _ in found))
+    return Export(in_turn(content), held, service.settings.stall_timeout, headers, form.media_type)
 
-    def part(rows: Selected) -> bytes:
-        return writer.rows(cells(plan, connection, rows))
 
-    def following() -> bytes | None:
-        rows = runs.following()
-        return part(rows) if rows else None
-
-    async def body() -> AsyncIterator[bytes]:
-        yield writer.start() + await anyio.to_thread.run_sync(part, first)
-        while (found := await anyio.to_thread.run_sync(following)) is not None:
-            if found:
-                yield found
-        for end in await anyio.to_thread.run_sync(lambda: list(writer.end())):
-            yield end
-
-    return Export(body(), held, service.settings.stall_timeout, headers, form.media_type)
+async def in_turn(content: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Give parts as they are made, each in a thread; a part may be empty, and is not the end."""
+    while (part := await anyio.to_thread.run_sync(next, content, None)) is not None:
+        if part:
+            yield part
 
 
 class Export(StreamingResponse):

@@ -4,12 +4,12 @@ import base64
 import binascii
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from functools import cached_property
-from typing import Any, get_origin
+from typing import Any, TypeVar, get_origin
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -39,6 +39,7 @@ from app.recent import Recent
 from app.releases import Edition, Releases
 from app.settings import Settings
 
+T = TypeVar("T")
 KEPT = 512
 """Forms of requests whose statements are kept."""
 
@@ -177,9 +178,7 @@ def asked(request: Request, params: BaseModel, record: str | None = None) -> Ask
     """Settle release, names and format of a request; a table may have formats of its own. Raises what is wrong."""
     service: Service = request.app.state.service
     refuse_repeats(request, type(params))
-    edition = service.releases.edition(pinned := pinned_release(params))
-    if settled := request.scope.get(SETTLED):
-        settled.release, settled.is_pinned = edition.number, pinned is not None
+    edition = settle_release(request, pinned_release(params))
     wanted = getattr(params, "format", None)
     refuse_excess(params, service.settings)
     refuse_contradictions(params)
@@ -190,6 +189,15 @@ def asked(request: Request, params: BaseModel, record: str | None = None) -> Ask
     if chosen_format != JSON and getattr(params, "count", False):
         raise Contradiction.of(Fault("count", "true", f"count has no place in {chosen_format}: ask for it in json"))
     return Ask(request, service, bind(params, edition.names), edition, chosen_format)
+
+
+def settle_release(request: Request, pinned: int | None) -> Edition:
+    """Give the pinned release or the current one, noted for who keeps the answer. Raises InvalidValue, NotReady."""
+    service: Service = request.app.state.service
+    edition = service.releases.edition(pinned)
+    if settled := request.scope.get(SETTLED):
+        settled.release, settled.is_pinned = edition.number, pinned is not None
+    return edition
 
 
 def pinned_release(params: BaseModel) -> int | None:
@@ -291,16 +299,23 @@ def negotiate_json(request: Request) -> str:
 def accepted(request: Request, served: Mapping[str, str]) -> str:
     """Give the format that the Accept header weighs most, the earlier of equals."""
     weights = [weigh(part) for part in request.headers.get("accept", "*/*").split(",") if part.strip()]
-    best, best_weight = None, 0.0
-    for media, name in served.items():
-        matches = [(len(pattern.rstrip("*")), weight) for pattern, weight in weights if matches_media(pattern, media)]
-        weight = max(matches)[1] if matches else 0.0
-        if weight > best_weight:
-            best, best_weight = name, weight
+    best = weightiest(
+        (name, [one for one in weights if matches_media(one[0], media)]) for media, name in served.items()
+    )
     if best is None:
         allowed = tuple(served)
         message = f"Accept takes none of {', '.join(allowed)}"
         raise NotAcceptable.of(Fault("Accept", request.headers.get("accept"), message, allowed))
+    return best
+
+
+def weightiest(choices: Iterable[tuple[T, list[tuple[str, float]]]]) -> T | None:
+    """Give the choice whose narrowest range weighs most, the earlier of equals; null where none weighs anything."""
+    best, best_weight = None, 0.0
+    for choice, ranges in choices:
+        weight = max(((len(pattern.rstrip("*")), weight) for pattern, weight in ranges), default=(0, 0.0))[1]
+        if weight > best_weight:
+            best, best_weight = choice, weight
     return best
 
 

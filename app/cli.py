@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 import uvicorn
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy import select
 
 from app import __version__, schema
@@ -53,6 +53,12 @@ class ExportFormat(StrEnum):
 def database() -> Database:
     """Open the database that the settings name."""
     return Database(Settings())
+
+
+def shown(*columns: ProgressColumn) -> Progress:
+    """Give a progress bar on stderr, which is there for a terminal alone."""
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def prepare(directory: Path | None = None) -> None:
@@ -156,9 +162,7 @@ def take(files: list[Path], form: Format, dry_run: bool, max_bad: float, report:
     schema.require_head(opened)
     size = sum(path.stat().st_size for path in files)
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"))
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=hidden) as bar:
+    with shown(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task("", total=size, rows=0, rate=0.0)
 
         def progress(rows: int, taken: int) -> None:
@@ -187,9 +191,7 @@ def export(
     opened = database()
     schema.require_head(opened)
     exports = Exports(Service(opened.settings, opened, Releases(opened, 0)), TABLES)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), TextColumn("{task.fields[rows]:,} rows"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with shown(TextColumn("{task.description}"), TextColumn("{task.fields[rows]:,} rows")) as bar:
         task = bar.add_task("", rows=0)
 
         def progress(name: str, rows: int) -> None:

@@ -95,6 +95,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": SAYS[status], "content": PROBLEM} for status in statuses}
 
 
+UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The client holds the answer"}}
 OTHER: dict[int | str, dict[str, Any]] = {"default": {"description": "Any other error", "content": PROBLEM}}
 
 
@@ -104,7 +105,7 @@ def listing(row: Any) -> dict[str, Any]:
         "response_model": named(Page, row),
         "responses": {
             200: {"description": "Rows", "content": TABLES, "headers": HEADERS},
-            304: {"description": "The client holds the answer"},
+            **UNCHANGED,
             **problems(406, 422, 503),
             **OTHER,
         },
@@ -117,7 +118,7 @@ def single(row: Any) -> dict[str, Any]:
         "response_model": named(One, row),
         "responses": {
             200: {"description": "The record", "headers": HEADERS},
-            304: {"description": "The client holds the answer"},
+            **UNCHANGED,
             **problems(404, 406, 422, 503),
             **OTHER,
         },

@@ -190,6 +190,11 @@ class Plan:
             count = connection.execute(self.prepared.count(limit), self.values_asked()).scalar_one()
         return None if limit is not None and count > limit else count
 
+    def refuse(self, connection: Connection) -> None:
+        """Refuse what must not be answered, found by a look at the rows."""
+        if self.resource.refuse:
+            self.resource.refuse(connection)
+
     def last_keys(self, selected: Selected) -> list[Any]:
         """Give the keys of the order of the last row."""
         return [selected[place][-1] for place in self.prepared.key_places]

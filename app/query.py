@@ -256,14 +256,20 @@ def chosen(resource: Resource, names: Sequence[str], flat: bool = False) -> tupl
 
 def select_rows(resource: Resource, clauses: Iterable[Clause], release: int, columns: Sequence[Column]) -> Select[Any]:
     """Select columns of the rows that the filters leave in a release."""
-    query = select(*columns).where(resource.rows_of(release), *(clause.condition for clause in clauses))
-    return query.group_by(*resource.grouped) if resource.grouped else query
+    return select_where(resource, (clause.condition for clause in clauses), release, columns)
 
 
 def prepare_rows(resource: Resource, clauses: Iterable[Clause], columns: Sequence[Column]) -> Select[Any]:
     """Select columns as `select_rows` does, with binds for the release and the values of filters."""
     release = bindparam("release", type_=Integer)
-    query = select(*columns).where(resource.rows_of(release), *(clause.prepared for clause in clauses))
+    return select_where(resource, (clause.prepared for clause in clauses), release, columns)
+
+
+def select_where(
+    resource: Resource, conditions: Iterable[ColumnElement[bool]], release: Any, columns: Sequence[Column]
+) -> Select[Any]:
+    """Select columns of the rows of a release, or of a bind of one, under conditions."""
+    query = select(*columns).where(resource.rows_of(release), *conditions)
     return query.group_by(*resource.grouped) if resource.grouped else query
 
 

@@ -960,6 +960,17 @@ def raw(port: int, request: bytes) -> bytes:
     return found
 
 
+def assert_breaks_off(port: int, path: str, headers: dict[str, str] | None = None) -> None:
+    """Hold an answer to begin well, and to be seen to break."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path, headers=headers or {})
+    response = connection.getresponse()
+    assert response.status == 200
+    with pytest.raises(http.client.IncompleteRead):
+        response.read()
+    connection.close()
+
+
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
     """Hold exports at their second batch: the first event says that one is there, the second lets it go on."""
@@ -992,13 +1003,7 @@ def test_stream_that_fails_midway_is_seen_to_fail(
 
     monkeypatch.setattr(app.answer, "cells", failing)
     with served(big) as (port, made):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", f"{FLOWS}?{table}", headers={"Accept-Encoding": coding})
-        response = connection.getresponse()
-        assert response.status == 200
-        with pytest.raises(http.client.IncompleteRead):
-            response.read()
-        connection.close()
+        assert_breaks_off(port, f"{FLOWS}?{table}", {"Accept-Encoding": coding})
         assert within(5, lambda: is_idle(made))
 
 

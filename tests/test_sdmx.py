@@ -2,7 +2,6 @@
 
 import calendar
 import csv
-import http.client
 import io
 import json
 import logging
@@ -33,7 +32,7 @@ from pysdmx.api.qb import (
 )
 from pysdmx.io import get_datasets, read_sdmx
 from starlette.testclient import TestClient
-from test_http import SOURCE, flow, is_idle, served, service, within
+from test_http import SOURCE, assert_breaks_off, flow, is_idle, served, service, within
 
 import app.sdmx.cubes
 import app.sdmx.messages
@@ -943,13 +942,7 @@ def test_a_stream_that_fails_midway_is_seen_to_fail(
 
     monkeypatch.setattr(app.sdmx.cubes, "figures_behind", failing)
     with served(invented[engine]) as (port, made):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", f"{BASE}/data/TRADE?format=csv")
-        response = connection.getresponse()
-        assert response.status == 200
-        with pytest.raises(http.client.IncompleteRead):
-            response.read()
-        connection.close()
+        assert_breaks_off(port, f"{BASE}/data/TRADE?format=csv")
         assert within(5, lambda: is_idle(made))
 
 

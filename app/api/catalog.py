@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app.answer import unchanged
 from app.ask import Ask
-from app.envelope import HEADERS, OTHER, problems
+from app.envelope import HEADERS, OTHER, UNCHANGED, problems
 from app.exports.answers import ExportParams, exports_of, file_answer, named
 from app.exports.catalogue import catalogue
 from app.exports.package import descriptor, open_zip
@@ -25,7 +25,7 @@ def declared(media_type: str, *others: int) -> dict[str, Any]:
     content = {media_type: {"schema": schema}}
     answers: dict[int | str, dict[str, Any]] = {
         200: {"description": "The document", "content": content, "headers": HEADERS},
-        304: {"description": "The client holds the answer"},
+        **UNCHANGED,
         **problems(422, 503, *others),
         **OTHER,
     }

@@ -7,14 +7,13 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.envelope import HEADERS, OTHER, Page, named, problems
+from app.envelope import HEADERS, OTHER, UNCHANGED, Page, named, problems
 from app.exports.answers import ExportParams, answer_list, answer_table, exports_of, no_such
 from app.exports.tables import FORMATS
 from app.routes import TableRoute
 
 router = APIRouter(prefix="/v1", tags=["Exports"], route_class=TableRoute)
 Name = Annotated[str, Path(examples=["trade-flows"], description="name of the table, as /v1/exports lists it")]
-UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The client holds the answer"}}
 
 
 class ExportColumn(BaseModel):

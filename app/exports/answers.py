@@ -1,6 +1,7 @@
 """Answers about exports: a file with its headers, the list of files, and what describes them."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
@@ -9,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.answer import attachment, json_response, unchanged
-from app.ask import SETTLED, Ask, Service, asked, installed, refuse_repeats
+from app.ask import Ask, Service, asked, installed, refuse_repeats, settle_release
 from app.errors import Fault, NoSuchRecord, nearest
 from app.exports.facts import Facts, Known
 from app.exports.files import Built, Files
@@ -68,11 +69,10 @@ def named(request: Request, params: BaseModel, form: str, *, is_lasting: bool = 
     """
     service: Service = request.app.state.service
     refuse_repeats(request, type(params))
-    pinned = getattr(params, "release", None)
-    edition = service.releases.edition(pinned)
-    if settled := request.scope.get(SETTLED):
-        settled.release, settled.is_pinned, settled.is_lasting = edition.number, pinned is not None, is_lasting
-    return Ask(request, service, params, edition, form)
+    ask = Ask(request, service, params, settle_release(request, getattr(params, "release", None)), form)
+    if not is_lasting:
+        ask.leave_unkept()
+    return ask
 
 
 def answer_table(request: Request, params: ExportParams, name: str, form: Format) -> Response:
@@ -89,13 +89,12 @@ def answer_table(request: Request, params: ExportParams, name: str, form: Format
 
 def file_answer(ask: Ask, opened: IO[bytes], media_type: str, headers: Mapping[str, str]) -> Response:
     """Answer a file that is open. Raises RangeNotSatisfiable."""
-    try:
+    with ExitStack() as held:
+        held.enter_context(opened)
         size = opened.seek(0, 2)
         opened.seek(0)
         ranges = ranges_asked(ask.request, ask.etag, size)
-    except BaseException:
-        opened.close()
-        raise
+        held.pop_all()  # the answer closes it
     return OpenFile(opened, ranges, {**ask.headers, **headers}, media_type)
 
 
@@ -103,8 +102,7 @@ def answer_list(request: Request, params: ExportParams) -> Response:
     """List the exports, with what is known of the files that are built; the tag tells which are."""
     exports = exports_of(request)
     ask = asked(request, params)
-    if settled := request.scope.get(SETTLED):
-        settled.is_lasting = False
+    ask.leave_unkept()
     number = ask.edition.number
     forms = [form for form in FORMATS.values() if is_there(form)]
     built = {

@@ -133,7 +133,7 @@ class Files:
     def write(self, table: Table, form: Format, release: int, out: IO[bytes]) -> None:
         """Write a table. Raises QueryTimeout."""
         in_time = self.clock()
-        for part, _ in parts(planned(self.service, table, form, release), form):
+        for part, _ in parts(planned(self.service, table, form, release)):
             out.write(part)
             in_time()
 

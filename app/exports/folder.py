@@ -71,7 +71,7 @@ class Rows:
 
     def write(self, out: IO[bytes]) -> None:
         """Write them."""
-        for part, rows in parts(self._plan, self._form):
+        for part, rows in parts(self._plan):
             out.write(part)
             self.count += rows
             self._progress(self._name, self.count)

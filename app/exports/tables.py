@@ -9,9 +9,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from app.answer import cells, sheet_of
+from app import answer
 from app.ask import Ask, Service
-from app.db import BATCH
 from app.filters import bind, clauses_of
 from app.formats import TABLE_FORMATS
 from app.formats.base import Format
@@ -60,24 +59,12 @@ def planned(service: Service, table: Table, form: Format, release: int) -> Plan:
     return plan_list(ask, *origin, origin)
 
 
-def parts(plan: Plan, form: Format) -> Iterator[tuple[bytes, int]]:
+def parts(plan: Plan) -> Iterator[tuple[bytes, int]]:
     """Give the bytes of a table bit by bit, each with how many rows it is of. Raises what `Database.read` does."""
     database, timeout = plan.ask.service.database, plan.ask.service.settings.export_timeout
     with database.read(timeout) as connection:
-        if plan.resource.refuse:
-            plan.resource.refuse(connection)
-        runs = plan.runs(connection, None, BATCH)
-        try:
-            writer = form.writer(sheet_of(plan, connection))
-            yield writer.start(), 0
-            rows = runs.following()
-            yield writer.rows(cells(plan, connection, rows)), len(rows[0]) if rows else 0
-            while rows := runs.following():
-                yield writer.rows(cells(plan, connection, rows)), len(rows[0])
-            for end in writer.end():
-                yield end, 0
-        finally:
-            runs.close()
+        plan.refuse(connection)
+        yield from answer.parts(connection, plan)
 
 
 def written_by(form: Format) -> str:

@@ -7,18 +7,20 @@ from app import codes
 from app.formats.base import Columns, Format, Kind, Whole
 from app.formats.csv import cells, lines
 
+NOT_STATED, WHOLE, NONE = "_X", "_T", "_Z"
+"""SDMX's own codes for what is not stated, a total, and what does not apply."""
 DATAFLOW = "KHORGOS:TRADE(1.0)"
 FLOW_CODES = {str(flow): flow.spellings[0] for flow in codes.Flow}
 DIMENSIONS: dict[str, tuple[str, str | None, Mapping[str, str]]] = {
-    "FREQ": ("frequency", "_X", {}),
+    "FREQ": ("frequency", NOT_STATED, {}),
     "REPORTER": ("reporter", None, {}),
     "PARTNER": ("partner", None, {}),
     "TRADE_FLOW": ("flow", None, FLOW_CODES),
-    "PRODUCT": ("product", None, {codes.NOT_STATED: "_X"}),
-    "CLASSIFICATION": ("classification", "_X", {}),
+    "PRODUCT": ("product", None, {codes.NOT_STATED: NOT_STATED}),
+    "CLASSIFICATION": ("classification", NOT_STATED, {}),
     "SOURCE": ("source", None, {}),
-    "STATED_BY": ("stated_by", "_Z", {}),
-    "BREAKDOWN": ("breakdown", "_T", {}),
+    "STATED_BY": ("stated_by", NONE, {}),
+    "BREAKDOWN": ("breakdown", WHOLE, {}),
 }
 """The field of each dimension, the code where it is null, and codes that are written otherwise."""
 CONSTANT = {"UNIT_MEASURE": "USD", "UNIT_MULT": "0", "DECIMALS": "0"}
@@ -50,7 +52,8 @@ class ObservationWriter(Whole):
             list(map(time_of, found["period"])),
         ]
         made += [list(map(str, found["value_usd"])), *([value] * count for value in CONSTANT.values())]
-        made += [*(found[field] for field in ATTRIBUTES.values()), list(map(figures_of_value, found["evidence"]))]
+        made += [found[field] for field in ATTRIBUTES.values()]
+        made.append([figures_of(items, "value_usd") for items in found["evidence"]])
         return lines(zip(*(cells(Kind.TEXT, column) for column in made), strict=True))
 
 
@@ -65,10 +68,9 @@ def time_of(period: str) -> str:
     return f"{first}-01/P{int(last[5:7]) - int(first[5:7]) + 1}M" if slash else period
 
 
-def figures_of_value(evidence: Iterable[Mapping[str, Any]]) -> str | None:
-    """Give the figures behind a value, joined by `;`."""
-    found = dict.fromkeys(item["figure"] for item in evidence if item["field"] == "value_usd" and item["figure"])
-    return ";".join(found) or None
+def figures_of(evidence: Iterable[Mapping[str, Any]], name: str) -> str | None:
+    """Give the figures behind a field, each once, joined by `;`."""
+    return ";".join(dict.fromkeys(one["figure"] for one in evidence if one["field"] == name and one["figure"])) or None
 
 
 SDMX_CSV = Format(

@@ -1,17 +1,16 @@
 """From an SDMX request to its answer: data streamed, what codes there are, structures; each with its tag."""
 
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
-import anyio
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.answer import Export, unchanged
+from app.answer import Export, in_turn, unchanged
 from app.ask import Ask
 from app.db import BATCH
 from app.errors import Fault, NoSuchRecord, QueryTimeout
@@ -136,12 +135,6 @@ def stream(question: Question) -> Response:
         content = opening.enter_context(closing(question.write(connection, chain((first,), runs))))
         held = opening.pop_all()
     return Export(in_turn(content), held, service.settings.stall_timeout, question.headers, media_type)
-
-
-async def in_turn(content: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Give parts as they are made, each in a thread; a part may be empty, and is not the end."""
-    while (part := await anyio.to_thread.run_sync(next, content, None)) is not None:
-        yield part
 
 
 def nothing(cube: Cube, ask: Ask) -> NoSuchRecord:

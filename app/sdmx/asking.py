@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field
 from starlette.requests import Request
 
-from app.ask import SETTLED, Ask, Service, matches_media, refuse_excess, refuse_repeats, weigh
+from app.ask import Ask, Service, matches_media, refuse_excess, refuse_repeats, settle_release, weigh, weightiest
 from app.errors import (
     Contradiction,
     Fault,
@@ -98,9 +98,7 @@ def asked(request: Request, params: Params, formats: tuple[Served, ...]) -> tupl
     service: Service = request.app.state.service
     refuse_repeats(request, type(params))
     refuse_excess(params, service.settings)
-    edition = service.releases.edition(params.release)
-    if settled := request.scope.get(SETTLED):
-        settled.release, settled.is_pinned = edition.number, params.release is not None
+    edition = settle_release(request, params.release)
     served = negotiate(request, getattr(params, "format", None), formats)
     return Ask(request, service, params, edition, served.name), served
 
@@ -112,17 +110,15 @@ def negotiate(request: Request, wanted: str | None, formats: tuple[Served, ...])
         return found_in(names, wanted.casefold(), "format", InvalidValue)
     header = request.headers.get("accept") or "*/*"
     ranges = [(*weigh(part), version_of(part)) for part in header.split(",") if part.strip() and not OTHER.search(part)]
-    best, best_weight = None, 0.0
-    for served in formats:
-        weights = [
-            (len(pattern.rstrip("*")), weight)
-            for pattern, weight, version in ranges
-            if any(matches_media(pattern, media) for media in (served.media, *served.others))
-            and version in (None, short(served.version))
-        ]
-        weight = max(weights)[1] if weights else 0.0
-        if weight > best_weight:
-            best, best_weight = served, weight
+
+    def taken(served: Served, pattern: str, version: str | None) -> bool:
+        is_meant = any(matches_media(pattern, media) for media in (served.media, *served.others))
+        return is_meant and version in (None, short(served.version))
+
+    best = weightiest(
+        (served, [(pattern, weight) for pattern, weight, version in ranges if taken(served, pattern, version)])
+        for served in formats
+    )
     if best is None:
         allowed = tuple(one.media_type for one in formats)
         message = f"Accept takes none of {', '.join(allowed)}"

@@ -11,8 +11,6 @@ from app.db import BATCH
 from app.releases import Edition
 
 AGENCY, VERSION, SCHEME = "KHORGOS", "1.0", "CS_KHORGOS"
-NOT_STATED, WHOLE, NONE = "_X", "_T", "_Z"
-"""SDMX's own codes for what is not stated, a total, and what does not apply."""
 TIME, VALUE = "TIME_PERIOD", "OBS_VALUE"
 
 

@@ -10,12 +10,12 @@ from app import codes
 from app.evidence import evidence_of
 from app.flows import name_flows
 from app.formats import sdmx_csv
-from app.formats.sdmx_csv import time_of
+from app.formats.sdmx_csv import NONE, NOT_STATED, WHOLE, time_of
 from app.models import Indicator, Observation, Project, TradeFlow
 from app.names import visible
 from app.plan import whole
 from app.releases import Edition
-from app.sdmx.cube import NONE, NOT_STATED, TIME, VALUE, WHOLE, Component, Cube, Obs
+from app.sdmx.cube import TIME, VALUE, Component, Cube, Obs
 
 SILENT = {NOT_STATED: codes.NOT_STATED}
 OWN_VOICE = {NONE: codes.NOT_STATED}
@@ -116,8 +116,7 @@ def figures_behind(
     if not keys:
         return {}
     found = evidence_of(connection, record, keys, edition.number)
-    named = {key: [one["figure"] for one in items if one["field"] == name] for key, items in found.items()}
-    return {key: ";".join(filter(None, dict.fromkeys(figures))) for key, figures in named.items() if any(figures)}
+    return {key: figures for key, items in found.items() if (figures := sdmx_csv.figures_of(items, name))}
 
 
 TRADE = Cube(

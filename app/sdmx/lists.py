@@ -7,10 +7,10 @@ from sqlalchemy import Connection, func, select
 
 from app import codes
 from app.ask import Ask
+from app.formats.sdmx_csv import NONE, NOT_STATED, WHOLE
 from app.models import Indicator, Observation, TradeFlow
 from app.names import visible
 from app.releases import Edition
-from app.sdmx.cube import NONE, NOT_STATED, WHOLE
 from app.sdmx.cubes import FLOW_CODES, indicator_rows
 
 Labels = Mapping[str, str]
