@@ -12,6 +12,7 @@ from app import codes
 from app.errors import Contradiction, Fault
 from app.evidence import EvidenceItem
 from app.filters import Where, WhereBy, WhereOf
+from app.formats.base import distinct, join
 from app.models import TradeFlow
 from app.params import (
     DIGITS,
@@ -51,15 +52,15 @@ FLOW_ID = (
 
 def name_flows(_: Any, *key: Sequence[str]) -> Iterable[str]:
     """Give the key of flows in one word, as `FLOW_ID` does."""
-    period = TradeFlow.key.index("period")
-    columns = list(key)
-    if any("/" in one for one in set(key[period])):
-        columns[period] = [one.replace("/", "_") for one in key[period]]
-    names = map(".".join, zip(*columns, strict=True))
-    return (
-        name.removesuffix(f".{codes.NOT_STATED}") if part == codes.NOT_STATED else name
-        for name, part in zip(names, key[-1], strict=True)
-    )
+    product = TradeFlow.key.index("product")
+    return join(".".join, (join(".".join, key[:product]), key[product], join(name_rest, key[product + 1 :])))
+
+
+def name_rest(key: tuple[str, ...]) -> str:
+    """Give what stands behind the product in the name of a flow: no breakdown where it is the whole."""
+    classification, frequency, period, *rest, breakdown = key
+    parts = () if breakdown == codes.NOT_STATED else (breakdown,)
+    return ".".join((classification, frequency, period.replace("/", "_"), *rest, *parts))
 
 
 LEVEL = case((TradeFlow.product == codes.TOTAL, 0), else_=func.length(TradeFlow.product))
@@ -206,6 +207,8 @@ def name_products(ask: Any, products: Sequence[str], classifications: Sequence[s
     """Give what products of HS 2022, or TOTAL, are called; codes of other editions may mean something else."""
     book = ask.edition.names.vocabularies.get("product")
     labels = book.labels if book else {}
+    if distinct(classifications) <= {NAMED}:
+        return map(labels.get, products)
     rows = zip(products, classifications, strict=True)
     return (labels.get(code) if edition == NAMED or code == codes.TOTAL else None for code, edition in rows)
 
@@ -256,4 +259,9 @@ FLOWS = Resource(
     tuple(getattr(TradeFlow, name) for name in TradeFlow.key),
     (),
     "id",
+    repeats=tuple(
+        getattr(TradeFlow, column.key)
+        for column in TradeFlow.__table__.c
+        if column.key not in ("product", "value_usd", "net_weight_kg")
+    ),
 )

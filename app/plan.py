@@ -5,7 +5,7 @@ Requests of one form, which differ in values alone, share one prepared statement
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy import Connection, Integer, Select, bindparam
@@ -16,7 +16,7 @@ from app.evidence import evidence_of
 from app.fetch import Fetch, Runs, fetching_at_once
 from app.filters import Clause
 from app.formats import WRITTEN
-from app.formats.base import Column, Kind
+from app.formats.base import Column, Kind, change, distinct
 from app.query import Order, Resource, chosen, counted, later, order_of, ordered, prepare_rows
 
 Selected = Sequence[Sequence[Any]]
@@ -60,6 +60,12 @@ class Prepared:
             columns.append(self.voice)
         return columns
 
+    @cached_property
+    def repeating(self) -> tuple[int, ...]:
+        """Where the columns stand whose values repeat from row to row."""
+        known = set(map(id, self.resource.repeats))
+        return tuple(place for place, column in enumerate(self.columns) if id(column) in known)
+
     @property
     def voice(self) -> Any:
         """The column of the source that a record is of."""
@@ -95,14 +101,14 @@ class Prepared:
             return lambda ask, selected: made.build(ask, *(selected[place] for place in needs))
         if label := one.label:
             place = places[label.field]
-            return lambda ask, selected: map(
-                ask.edition.names.vocabularies[label.vocabulary].labels.get, selected[place]
+            return lambda ask, selected: change(
+                partial(map, ask.edition.names.vocabularies[label.vocabulary].labels.get), selected[place]
             )
         place = places[name]
         if one.is_number:
-            return lambda _, selected: map(whole, selected[place])
+            return lambda _, selected: change(partial(map, whole), selected[place])
         if one.is_open:
-            return lambda _, selected: unless_silent(selected[place])
+            return lambda _, selected: change(unless_silent, selected[place])
         return lambda _, selected: selected[place]
 
     @cached_property
@@ -174,7 +180,8 @@ class Plan:
 
     def runs(self, connection: Connection, after: Sequence[Any] | None, size: int) -> Runs:
         """Begin to give every row in order, after the row with these keys."""
-        return Runs(connection, self.prepared.ordered(nulls_of(after)), self.values_asked(after), size)
+        query = self.prepared.ordered(nulls_of(after))
+        return Runs(connection, query, self.values_asked(after), size, self.prepared.repeating)
 
     @property
     def count_limit(self) -> int | None:
@@ -215,8 +222,8 @@ class Plan:
     def evidence(self, connection: Connection, selected: Selected) -> Iterable[Any]:
         """Give the evidence of selected rows; a dataset's rows have none, and are not looked for."""
         sources, of_words = selected[self.prepared.voice_place], self.ask.edition.names.proved
-        if of_words.isdisjoint(sources):
-            return [[]] * len(sources)
+        if of_words.isdisjoint(distinct(sources)):
+            return change(lambda found: [[]] * len(found), sources)
         proved = [source in of_words for source in sources]
         keys = list(self.prepared.maker(str(self.resource.identity))(self.ask, selected))
         wanted = [key for key, is_proved in zip(keys, proved, strict=True) if is_proved]

@@ -166,6 +166,7 @@ class Resource:
     refuse: Callable[[Connection], None] | None = None  # what must not be answered, found by a look at the rows
     extras: frozenset[str] = field(default=frozenset())  # fields of the row that are no columns
     grouped: tuple[Column, ...] = ()  # what its rows are groups by, where they are groups
+    repeats: tuple[Column, ...] = ()  # columns whose values are mostly those of the row before
     counted: Column | None = None  # how many rows there are in all, where each row can tell
     spread: Mapping[str, Column] = field(default_factory=dict)  # members of its spread field
 

@@ -51,7 +51,7 @@ import app.answer
 import app.formats.parquet
 from app.db import Database
 from app.formats import WRITTEN
-from app.formats.base import Column, Format, Kind, Sheet
+from app.formats.base import Column, Format, Kind, Repeated, Sheet
 from app.formats.csv import FORMULA, CsvWriter
 from app.formats.json_stat import DIMENSIONS
 from app.models import Project, Source, TradeFlow
@@ -281,6 +281,43 @@ def test_csv_gives_back_any_text(rows: list[tuple[str | None, str | None]]) -> N
         content = writer.start() + writer.rows(list(zip(*taken, strict=True))) + b"".join(writer.end())
         _, *found = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
         assert found == [[f"'{one}" if (one or "").startswith(FORMULA) else one or "" for one in row] for row in taken]
+
+
+KINDS = (
+    Column("code", Kind.TEXT),
+    Column("day", Kind.DAY),
+    Column("is_it", Kind.TRUTH),
+    Column("words", Kind.LIST),
+    Column("value", Kind.INTEGER),
+    Column("weight", Kind.NUMBER),
+    Column("told", Kind.TEXT),
+)
+MANY = (
+    some.sampled_from([None, "KAZ", "a,b", "=1"]),
+    some.sampled_from([None, date(2024, 1, 1), date(2025, 4, 30)]),
+    some.sampled_from([None, False, True]),
+    some.sampled_from([[], ["reporter"], ["a", "b"]]),
+    some.integers(0, 2**53),
+    some.one_of(some.none(), some.integers(0, 9), some.floats(0, 1e9)),
+    some.text(max_size=3),
+)
+
+
+@pytest.mark.parametrize("name", ["csv", "ndjson", "array", "parquet"])
+@given(rows=some.lists(some.tuples(*MANY), min_size=1, max_size=20), repeated=some.sets(some.integers(0, 6)))
+def test_columns_that_repeat_are_written_as_any_others(name: str, rows: list[Row], repeated: set[int]) -> None:
+    columns = list(zip(*rows, strict=True))
+    together = list(dict.fromkeys(repr(row) for row in rows))
+    places = [together.index(repr(row)) for row in rows]
+    firsts = [places.index(number) for number in range(len(together))]
+    packed = [
+        Repeated([column[first] for first in firsts], places) if place in repeated else column
+        for place, column in enumerate(columns)
+    ]
+    sheet = Sheet("invented", KINDS, 1, "/v1/invented", lambda slugs: [])
+    plainly, shortly = (WRITTEN[name].writer(sheet) for _ in range(2))
+    assert shortly.rows(packed) == plainly.rows(columns)
+    assert b"".join(shortly.end()) == b"".join(plainly.end())
 
 
 def test_csv_of_one_column_has_a_record_for_each_row(rich: TestClient) -> None:

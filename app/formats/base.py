@@ -1,6 +1,6 @@
 """What a format of a table is, and what it is told of the table it writes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -8,6 +8,49 @@ from typing import Any, Protocol
 
 Columns = Sequence[Sequence[Any]]
 """Rows, column by column; there is no column where there is no row."""
+
+
+class Repeated(Sequence[Any]):
+    """A column whose values repeat from row to row: some values, and the place among them of each row's own.
+
+    Columns that repeat together share one list of places, so that what is made of them is made once for its rows.
+    """
+
+    __slots__ = ("places", "values")
+
+    def __init__(self, values: Sequence[Any], places: list[int]) -> None:
+        self.values = values
+        self.places = places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, row: Any) -> Any:
+        return Repeated(self.values, self.places[row]) if isinstance(row, slice) else self.values[self.places[row]]
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.values.__getitem__, self.places)
+
+
+def change(how: Callable[[Sequence[Any]], Iterable[Any]], values: Sequence[Any]) -> Sequence[Any]:
+    """Change the values of a column; those that repeat once."""
+    if isinstance(values, Repeated):
+        return Repeated(list(how(values.values)), values.places)
+    changed = how(values)
+    return changed if isinstance(changed, Sequence) else list(changed)
+
+
+def join(how: Callable[[tuple[Any, ...]], Any], columns: Columns) -> Sequence[Any]:
+    """Make one column of several, row by row; of those that repeat together once."""
+    repeated = [one for one in columns if isinstance(one, Repeated)]
+    if len(repeated) < len(columns) or len({id(one.places) for one in repeated}) > 1:
+        return list(map(how, zip(*columns, strict=True)))
+    return Repeated(list(map(how, zip(*(one.values for one in repeated), strict=True))), repeated[0].places)
+
+
+def distinct(values: Sequence[Any]) -> set[Any]:
+    """Give the values of a column, each once."""
+    return set(values.values if isinstance(values, Repeated) else values)
 
 
 class Kind(StrEnum):

@@ -1,10 +1,12 @@
 """CSV as RFC 4180 has it, in UTF-8; a text cell that a spreadsheet would run is neutralised."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any
 
-from app.formats.base import Columns, Format, Kind, Whole
+from app.formats.base import Columns, Format, Kind, Repeated, Whole, change, join
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 MARKS = ('"', ",", "\r", "\n")
@@ -23,11 +25,23 @@ class CsvWriter(Whole):
         """Give the lines of rows."""
         if len(columns) == 1:  # a line of nothing is no record to those who read it
             return lines([text or '""'] for text in cells(self.kinds[0], columns[0]))
-        return lines(zip(*map(cells, self.kinds, columns), strict=True))
+        return lines(zip(*side_by_side(list(map(cells, self.kinds, columns))), strict=True))
 
 
-def cells(kind: Kind, values: Sequence[Any]) -> Iterable[str]:
+def side_by_side(columns: Columns) -> Iterator[Sequence[str]]:
+    """Give columns of cells, those that stand beside each other and repeat together as one."""
+    for _, beside in groupby(columns, lambda one: id(one.places if isinstance(one, Repeated) else one)):
+        found = list(beside)
+        yield join(",".join, found) if len(found) > 1 else found[0]
+
+
+def cells(kind: Kind, values: Sequence[Any]) -> Sequence[str]:
     """Give the cells of a column: a list joined by `;`, truth in small letters, text that is no formula."""
+    return change(partial(spelled, kind), values)
+
+
+def spelled(kind: Kind, values: Sequence[Any]) -> Iterable[str]:
+    """Give the cells of values."""
     if kind is Kind.TRUTH:
         return map(TRUTHS.__getitem__, values)
     if kind is Kind.LIST:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from app.formats.base import Columns, Format, Kind, Sheet
+from app.formats.base import Columns, Format, Kind, Repeated, Sheet, change
 
 GROUP = 16_384
 """Rows of a row group: what is held in memory. Four times as many took 40 MiB of it, and made files a tenth smaller."""
@@ -80,12 +80,22 @@ class ParquetWriter:
         """Take rows; give the row group that they fill, if they do."""
         if columns:
             fields = zip(columns, self._kinds, self._schema, strict=True)
-            arrays = [self._array(typed(kind, values), field.type) for values, kind, field in fields]
+            places: dict[int, Any] = {}  # of columns that repeat together, made once
+            arrays = [self.array(typed(kind, values), field.type, places) for values, kind, field in fields]
             self._waiting.append(self._batch(arrays, schema=self._schema))
             self._rows += len(columns[0])
             while self._rows >= GROUP:
                 self.write_group()
         return self._pipe.taken()
+
+    def array(self, values: Sequence[Any], kind: Any, known: dict[int, Any]) -> Any:
+        """Give a column as an array; values that repeat are read once."""
+        if not isinstance(values, Repeated):
+            return self._array(values, kind)
+        places = known.setdefault(id(values.places), None)
+        if places is None:
+            places = known[id(values.places)] = self._array(values.places)
+        return self._array(values.values, kind).take(places)
 
     def write_group(self) -> None:
         """Write what waits as one row group; what is more than one waits for the next."""
@@ -105,9 +115,11 @@ class ParquetWriter:
 def typed(kind: Kind, values: Sequence[Any]) -> Sequence[Any]:
     """Give days, moments and numbers as such: a table may have the first as text, whole numbers as integers."""
     read, others = READ.get(kind, (None, ()))
-    if read is None or not any(isinstance(value, others) for value in values):
+    if read is None or not any(
+        issubclass(one, others) for one in set(map(type, values.values if isinstance(values, Repeated) else values))
+    ):
         return values
-    return [read(value) if isinstance(value, others) else value for value in values]
+    return change(lambda found: [read(value) if isinstance(value, others) else value for value in found], values)
 
 
 READ: dict[Kind, tuple[Callable[[Any], Any], Any]] = {
