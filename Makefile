@@ -26,7 +26,7 @@ serve: $(RUNTIME) ## install if needed, then run the service; ARGS="--port 9000"
 	$(BIN)/khorgos serve $(ARGS)
 
 test: lint ## everything that must hold: style, types, tests on both engines, coverage; ARGS go to pytest
-	$(BIN)/pytest --cov $(ARGS)
+	$(BIN)/pytest --numprocesses auto --dist worksteal --cov $(ARGS)
 
 lint: $(DEV) ## style and types alone
 	$(BIN)/ruff check

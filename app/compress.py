@@ -41,6 +41,9 @@ TEXTS = (
 )
 """Media types that starlette-compress does not know to be text; binary formats are packed already."""
 
+AS_IS = {"Content-Encoding": "as-is"}
+"""What an answer tells `Compress` that is sent as it is, whatever a client takes; no client is told."""
+
 for text in TEXTS:
     add_compress_type(text)
 
@@ -154,6 +157,8 @@ def codings(accepted: bytes) -> frozenset[str]:
 def mark(message: Message, held: tuple[Held, ...]) -> None:
     """Give an answer the tag of its coding, and a 304 the tag that the client was given."""
     headers = MutableHeaders(scope=message)
+    if headers.get("content-encoding") == AS_IS["Content-Encoding"]:
+        del headers["content-encoding"]
     tag = headers.get("etag")
     if tag is None:
         return

@@ -17,7 +17,16 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlche
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
-from app.errors import BadDatabase, Busy, DatabaseUnavailable, KhorgosError, PublishBusy, QueryTimeout, SchemaMismatch
+from app.errors import (
+    BadDatabase,
+    Busy,
+    DatabaseUnavailable,
+    KhorgosError,
+    PublishBusy,
+    QueryTimeout,
+    SchemaMismatch,
+    SumTooLarge,
+)
 from app.settings import Settings
 
 log = logging.getLogger("khorgos")
@@ -280,6 +289,8 @@ def translate_sqlite(error: DBAPIError) -> Exception:
     said = str(error.orig)
     if said == "interrupted":
         return timed_out()
+    if said == "integer overflow":
+        return too_large()
     if "database is locked" in said:
         return PublishBusy("another process is writing to the database: try again when it has ended")
     if "no such table" in said:
@@ -296,6 +307,8 @@ def translate_postgres(error: DBAPIError) -> Exception:
     state: str | None = getattr(error.orig, "sqlstate", None)
     if state == "57014":
         return timed_out()
+    if state == "22003":
+        return too_large()
     if state == "55P03":
         return PublishBusy("another process is publishing: try again when it has ended")
     if state == "42P01":
@@ -311,6 +324,11 @@ def translate_postgres(error: DBAPIError) -> Exception:
 def not_made() -> KhorgosError:
     """The answer where the database has no tables of ours."""
     return SchemaMismatch("the database has no tables of this program: run `khorgos db upgrade`")
+
+
+def too_large() -> KhorgosError:
+    """The answer to a sum of more than 64 bits."""
+    return SumTooLarge(f"a sum is above {2**63 - 1:,}, the largest whole number that is given")
 
 
 def timed_out() -> KhorgosError:

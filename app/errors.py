@@ -166,6 +166,11 @@ class RangeNotSatisfiable(RequestError):
     repair = "Ask for bytes that the file has; Content-Range tells how many there are."
 
 
+class SumTooLarge(RequestError):
+    code, problem, title = "KHG118", "sum-too-large", "A sum is larger than the whole numbers that are given"
+    repair = "Narrow the filters, or name more dimensions in `group_by`; look for a wrong value with `sort=-value_usd`."
+
+
 class DataError(KhorgosError):
     """Seed files, sources or the database do not fit."""
 
@@ -212,10 +217,7 @@ class TooManyBadRows(ImportRefused):
 
 class CannotWithdraw(ImportRefused):
     code, problem, title = "KHG303", "cannot-withdraw", "The release cannot be taken back"
-    repair = (
-        "Name a release of the kind `import` that is not withdrawn yet, the later before the earlier; "
-        "`khorgos releases` lists them."
-    )
+    repair = "Name an import that is not withdrawn yet, the later before the earlier; `khorgos releases` lists them."
 
 
 class ServerError(KhorgosError):

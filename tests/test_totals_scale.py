@@ -302,3 +302,47 @@ def test_products_of_hs_2022_have_names(made: TestClient) -> None:
         for row in rows(made, "partner=CHN&year=2022", "/v1/trade/flows")
     }
     assert found["27", "H6"] and found["TOTAL", "H6"] and found["270900", "S4"] is None
+
+
+# Sums of more than 64 bits
+
+MOST = 2**63 - 1
+LARGE = [
+    *(flow(MOST, partner=partner, period=period) for partner in ("CHN", "RUS") for period in ("2022", "2023")),
+    flow(1, partner="UZB"),
+    flow(MOST - 1, partner="KGZ", period="2023"),
+    flow(1, partner="TJK", period="2023"),
+]
+
+
+@pytest.fixture(scope="module")
+def large(engine: str, workshop: Workshop) -> Iterator[TestClient]:
+    with over(engine, workshop, LARGE) as client:
+        yield client
+
+
+@pytest.mark.parametrize("more", ["", "&growth=true", "&sort=-value_usd", "&top=2&top_of=partner", "&format=csv"])
+def test_the_largest_value_is_a_total(large: TestClient, more: str) -> None:
+    response = large.get(f"{TOTALS}?{MADE}&group_by=partner,year{more}")
+    assert (response.status_code, response.text.count(str(MOST))) == (200, 4 + ("top=2" in more))
+
+
+def test_growth_of_the_largest_value_is_right(large: TestClient) -> None:
+    found = {row["partner"]: row for row in rows(large, "group_by=partner,year&growth=true&year=2023&partner=CHN,RUS")}
+    assert [row["value_usd"] for row in found.values()] == [MOST, MOST]
+    grown = rows(large, "group_by=partner,year&growth=true&partner=CHN&sort=year")
+    assert [row["growth_percent"] for row in grown] == [None, 0]
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "ndjson", "parquet", "xlsx"])
+@pytest.mark.parametrize(
+    "query", ["group_by=year", "group_by=partner", "group_by=partner,year&share=partner", "group_by=partner,year&top=1"]
+)
+def test_a_sum_of_more_than_64_bits_is_refused(large: TestClient, query: str, form: str) -> None:
+    problem = refused(large, f"{query}&format={form}")
+    assert (problem["code"], problem["type"]) == ("KHG118", "/v1/problems/sum-too-large")
+    assert f"{MOST:,}" in problem["detail"]
+
+
+def test_what_is_left_of_a_sum_by_filters_is_given(large: TestClient) -> None:
+    assert [row["value_usd"] for row in rows(large, "group_by=year&partner=KGZ,TJK")] == [MOST]

@@ -10,8 +10,9 @@ import anyio
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import FileResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from app.compress import AS_IS
 from app.errors import Fault, RangeNotSatisfiable
 
 RANGE = re.compile(r"\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)
@@ -22,31 +23,25 @@ class OpenFile(FileResponse):
     """An answer from a file that is open: who takes the file away meanwhile, or puts another in its place, is no harm.
 
     A Range is heeded for GET, and where If-Range holds the tag; a date is not enough, two releases may have one second.
+    It is never compressed, so that its length is told and its tag is that of its ranges.
     """
 
     def __init__(self, file: IO[bytes], ranges: str | None, headers: Mapping[str, str], media_type: str) -> None:
         self.file = file
         self.ranges = ranges
-        super().__init__(file.name, headers=headers, media_type=media_type, stat_result=os.fstat(file.fileno()))
+        stat = os.fstat(file.fileno())
+        super().__init__(file.name, headers={**headers, **AS_IS}, media_type=media_type, stat_result=stat)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send, then let the file go, however it ends."""
         kept = [(name, value) for name, value in scope["headers"] if name not in (b"range", b"if-range")]
         if self.ranges is not None:
             kept.append((b"range", self.ranges.encode()))
-        is_large = int(self.headers["content-length"]) > self.chunk_size
-        is_head = is_large and bool(scope.get("khorgos.head"))  # a small file is read, and dropped on its way
+        method = "HEAD" if scope.get("khorgos.head") else scope["method"]
         # No extension of the server: it would open the file again by its path.
-        inner = {**scope, "headers": kept, "extensions": {}, "method": "HEAD" if is_head else scope["method"]}
-
-        async def sending(message: Message) -> None:
-            if is_head and message["type"] == "http.response.body":
-                # In pieces, as the body would come: so it is coded or not as GET is, and has the same headers.
-                await send({**message, "more_body": True})
-            await send(message)
-
+        inner = {**scope, "headers": kept, "extensions": {}, "method": method}
         try:
-            await super().__call__(inner, receive, sending)
+            await super().__call__(inner, receive, send)
         finally:
             self.file.close()
 
