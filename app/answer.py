@@ -173,7 +173,7 @@ def explain_empty(plan: Plan) -> dict[str, Any] | None:
     """Say why a list is empty; null where looking would take long: the answer itself is right without it."""
     try:
         with plan.ask.service.database.read(LOOK) as connection:
-            return why_empty(connection, *plan.origin, plan.ask.edition.number)
+            return why_empty(connection, *plan.origin, plan.ask.edition)
     except QueryTimeout:
         plan.ask.leave_unkept()  # the next one may find the reason
         return None

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_origin
 from urllib.parse import quote, urlencode
 
 import orjson
+from anyio import CapacityLimiter
 from pydantic import BaseModel
 from starlette.requests import Request
 
@@ -53,6 +54,8 @@ class Service:
     releases: Releases
     queries: threading.BoundedSemaphore = field(init=False)
     exports: threading.BoundedSemaphore = field(init=False)
+    drawings: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    """Places for charts that are drawn: the library that draws does so one at a time."""
     prepared: Recent[Any] = field(default_factory=lambda: Recent(KEPT))
     """What `plan` has prepared, by the form of the requests that it serves."""
 

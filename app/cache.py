@@ -75,14 +75,23 @@ class Look:
 class Cache:
     """Gives kept answers, lets one of equal requests at once be answered for all, and keeps what may be kept."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, releases: Releases, metrics: Metrics, store: Store) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        releases: Releases,
+        metrics: Metrics,
+        store: Store,
+        pages: tuple[str, ...] = (),
+    ) -> None:
         self.app = app
         self.releases = releases
         self.metrics = metrics
         self.store = store
         self.look = Look(releases, settings.release_ttl)
         self.flights: dict[Key, asyncio.Future[bool]] = {}
-        self.paths = (*PATHS, *(settings.root_path + path for path in PATHS))
+        self.paths = with_root((*PATHS, *(path for path in pages if path != "/" and path.endswith("/"))), settings)
+        self.pages = frozenset(with_root(pages, settings))
         self.patience = settings.statement_timeout + settings.pool_wait
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +100,7 @@ class Cache:
         if (
             scope["type"] != "http"
             or scope["method"] not in READS
-            or not scope["path"].startswith(self.paths)
+            or not (scope["path"].startswith(self.paths) or scope["path"] in self.pages)
             or (asked := read(scope)) is None
         ):
             await self.app(scope, receive, send)
@@ -191,6 +200,11 @@ class Cache:
         route = getattr(scope.get("route"), "path", "none")
         made = Kept.of(start, body.get("body", b""), release, route, is_pinned=settled.is_pinned)
         self.store.put(made, alike, key)
+
+
+def with_root(paths: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
+    """Give paths as they are and as a reverse proxy that strips nothing passes them on."""
+    return (*paths, *(settings.root_path + path for path in paths))
 
 
 def release_of(settled: Settled) -> int | None:

@@ -1,5 +1,7 @@
 """The command line: parses, calls, prints. No logic."""
 
+import errno
+import socket
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy import select
@@ -16,9 +19,10 @@ from app.ask import Service
 from app.checks import findings
 from app.codes import Verdict
 from app.db import Database
-from app.errors import KhorgosError
+from app.errors import CannotListen, KhorgosError
 from app.exports.answers import Exports
 from app.exports.folder import write_folder
+from app.faults import invalid_setting
 from app.ingest.importer import Format, Job, baci_format, comtrade_format, run_import
 from app.ingest.seeds import seed as publish_seeds
 from app.ingest.withdraw import withdraw as take_back
@@ -52,7 +56,30 @@ class ExportFormat(StrEnum):
 
 def database() -> Database:
     """Open the database that the settings name."""
-    return Database(Settings())
+    return Database(read_settings())
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment. Raises InvalidSetting with all that are wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise invalid_setting(error, Settings.model_config["env_prefix"]) from error
+
+
+def require_free(host: str, port: int) -> None:
+    """Refuse an address that is taken or not to be had, before anything is done for it. Raises CannotListen."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                trial.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CannotListen(f"port {port} is in use: --port names another") from error
+        raise CannotListen(f"{host}:{port} cannot be listened at: {error.strerror}") from error
 
 
 def shown(*columns: ProgressColumn) -> Progress:
@@ -78,15 +105,16 @@ def publish_folder(opened: Database, directory: Path | None) -> None:
 @cli.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="address; else KHORGOS_HOST")] = None,
-    port: Annotated[int | None, typer.Option(help="port; else KHORGOS_PORT")] = None,
+    port: Annotated[int | None, typer.Option(help="port; else KHORGOS_PORT", min=0, max=65535)] = None,
     workers: Annotated[int, typer.Option(help="processes", min=1)] = 1,
     setup: Annotated[bool, typer.Option(help="migrate and seed before serving")] = True,
 ) -> None:
     """Serve the data; on an empty machine, create the database, migrate and seed it first."""
-    settings = Settings()
+    settings = read_settings()
+    address = (host or settings.host, port if port is not None else settings.port)
+    require_free(*address)
     if setup:
         prepare()
-    address = (host or settings.host, port if port is not None else settings.port)
     url = f"http://{address[0]}:{address[1]}"
     print(f"Khorgos {__version__} on {url}\n  {url}/docs")
     print(f"  {url}/v1/trade/flows?country=kazakhstan&year=2024")
@@ -250,5 +278,5 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        print(f"{error.strerror}: {error.filename}", file=sys.stderr)
+        print(f"{error.strerror}: {error.filename}" if error.filename else error, file=sys.stderr)
         sys.exit(1)

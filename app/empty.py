@@ -10,6 +10,7 @@ from app.codes import NOT_STATED
 from app.filters import Clause
 from app.names import OWN_VOICE
 from app.query import Resource, select_rows
+from app.releases import Edition
 
 NEAR = 5
 """Existing values that an empty answer suggests."""
@@ -20,16 +21,34 @@ OPEN_WORDS = {"stated_by": OWN_VOICE, "period": NOT_STATED, "classification": NO
 
 
 def why_empty(
-    connection: Connection, resource: Resource, clauses: Sequence[Clause], release: int
+    connection: Connection, resource: Resource, clauses: Sequence[Clause], edition: Edition
 ) -> dict[str, Any] | None:
-    """Give the first filter that leaves nothing, and the values nearest to it that exist beside the filters before."""
+    """Give the first filter that leaves nothing, and the values nearest to it that exist beside the filters before.
+
+    A `note` says of products what no nearest value would.
+    """
     for number, clause in enumerate(clauses):
-        query = select_rows(resource, clauses[: number + 1], release, [literal(1)]).limit(1)
-        if connection.execute(query).first() is None:
-            near = near_values(connection, resource, clause, clauses[:number], release)
+        if leaves_nothing(connection, resource, clauses[: number + 1], edition):
+            near = near_values(connection, resource, clause, clauses[:number], edition.number)
             asked = [str(value) for value in clause.value] if isinstance(clause.value, tuple) else [str(clause.value)]
-            return {"parameter": clause.parameter, "value": asked, "nearest": near}
+            found = {"parameter": clause.parameter, "value": asked, "nearest": near}
+            unknown = unknown_products(edition, asked) if clause.parameter == "product" else []
+            if unknown and leaves_nothing(connection, resource, (clause,), edition):
+                found["note"] = f"{', '.join(unknown)}: in none of the data, and no code of HS 2022"
+            return found
     return None
+
+
+def leaves_nothing(connection: Connection, resource: Resource, clauses: Sequence[Clause], edition: Edition) -> bool:
+    """Whether no row is left by filters."""
+    query = select_rows(resource, clauses, edition.number, [literal(1)]).limit(1)
+    return connection.execute(query).first() is None
+
+
+def unknown_products(edition: Edition, asked: Sequence[str]) -> list[str]:
+    """Give the codes that are none of HS 2022."""
+    known = edition.names.vocabularies["product"].labels
+    return [code for code in asked if code not in known]
 
 
 def near_values(

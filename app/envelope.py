@@ -17,6 +17,7 @@ class WhyEmpty(BaseModel):
     parameter: str = Field(description="the first filter that leaves nothing")
     value: list[str] = Field(description="what was asked of it")
     nearest: list[str | int | float] = Field(description="values nearest to it that exist beside the filters before it")
+    note: str | None = Field(None, description="what is known of the value that was asked, where anything is")
 
 
 class Meta(BaseModel):
@@ -60,6 +61,29 @@ class One(BaseModel, Generic[T]):
     data: T
     meta: Meta
     links: Links
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    type: str = Field(description="path of the problem's description")
+    title: str
+    status: int
+    code: str = Field(description="stable code of the error", examples=["KHG104"])
+    detail: str
+    instance: str = Field(description="path of the request")
+    errors: list["ProblemFault"]
+    corrected: str | None = Field(None, description="a request that can be answered, where there is one")
+
+
+class ProblemFault(BaseModel):
+    """One thing wrong with one parameter."""
+
+    parameter: str
+    value: str | None
+    message: str
+    allowed: list[str] | None = Field(description="values that can be taken, where they are few")
+    did_you_mean: str | None
 
 
 @cache

@@ -1,10 +1,12 @@
 """Every error the service tells, with its stable code; translated to RFC 9457 problems here and nowhere else.
 
+What FastAPI, Pydantic and the router refuse becomes one of them in `faults`.
+
 Codes go by stage, 1xx request, 2xx data, 3xx import, 5xx server, and are never used again for something else.
 
     KhorgosError
     +-- RequestError   a request that cannot be answered as it stands
-    +-- DataError      seed files, sources and database that do not fit
+    +-- DataError      seed files, sources, settings and database that do not fit
     +-- ServerError    the service cannot answer now
 """
 
@@ -15,11 +17,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import orjson
-from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
-from rapidfuzz import fuzz, process, utils
-from starlette.exceptions import HTTPException
+from rapidfuzz import fuzz, process
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -123,7 +121,7 @@ class NotAcceptable(RequestError):
 class NoSuchPath(RequestError):
     code, problem, title = "KHG110", "no-such-path", "There is nothing at this path"
     status = 404
-    repair = "GET /v1 lists the resources."
+    repair = "Take `did_you_mean`; GET /v1 lists the resources."
 
 
 class NoSuchRecord(RequestError):
@@ -172,7 +170,7 @@ class SumTooLarge(RequestError):
 
 
 class DataError(KhorgosError):
-    """Seed files, sources or the database do not fit."""
+    """Seed files, sources, settings or the database do not fit."""
 
 
 class SeedInvalid(DataError):
@@ -199,6 +197,11 @@ class BadDatabase(DataError):
 class PublishBusy(DataError):
     code, problem, title = "KHG205", "publish-busy", "Another process is publishing or migrating"
     repair = "Wait until it ends and run the command again."
+
+
+class InvalidSetting(DataError):
+    code, problem, title = "KHG206", "invalid-setting", "A setting has a value it cannot take"
+    repair = "Correct the variable that the message names; the README lists what each setting takes."
 
 
 class ImportRefused(KhorgosError):
@@ -263,39 +266,72 @@ class ExportNotWritten(ServerError):
     repair = "Make room on the disk, or name a folder that can be written in KHORGOS_EXPORT_FOLDER."
 
 
+class CannotListen(ServerError):
+    code, problem, title = "KHG507", "cannot-listen", "The service cannot listen at its address"
+    status = 500
+    repair = "Name another port with --port, another address with --host, or end what listens there."
+
+
 def leaves(root: type[KhorgosError] = KhorgosError) -> Iterable[type[KhorgosError]]:
     """Give every error that has a code, in the order of the codes."""
     found = [leaf for child in root.__subclasses__() for leaf in leaves(child)]
     return sorted([*found, root] if root.code else found, key=lambda error: error.code)
 
 
+HABITS = {
+    **dict.fromkeys(("page", "page_number", "offset", "skip", "start", "after"), "cursor"),
+    **dict.fromkeys(("per_page", "page_size", "pagesize", "size"), "limit"),
+    **dict.fromkeys(("order", "order_by", "orderby", "ordering", "sort_by", "sortby"), "sort"),
+    **dict.fromkeys(("columns", "select"), "fields"),
+    **dict.fromkeys(("search", "query"), "q"),
+    **dict.fromkeys(("hs", "hs_code", "hscode", "cmd_code", "commodity"), "product"),
+    **dict.fromkeys(("from", "start_year", "from_year"), "year_from"),
+    **dict.fromkeys(("to", "end_year", "to_year"), "year_to"),
+    **dict.fromkeys(("annual", "annually", "yearly", "year"), "A"),
+    **dict.fromkeys(("quarterly", "quarter"), "Q"),
+    **dict.fromkeys(("monthly", "month"), "M"),
+    "excel": "xlsx",
+    **dict.fromkeys(("jsonl", "jsonlines", "json-lines"), "ndjson"),
+    "tsv": "csv",
+}
+"""What other interfaces call what has another name here."""
+ALIKE, ALIKE_THOUGH_FIRST_DIFFERS = 75, 80
+"""Percent of letters that a suggestion shares with what was asked, where both begin with one letter or with two."""
+SHORTEST = 3
+"""Letters from which on the beginning of a word is taken for it."""
+CONSIDERED = 5
+"""Words most like what was asked among which a suggestion is looked for."""
+
+
 def nearest(value: str, known: Iterable[str]) -> str | None:
-    """Give the known word most like the value, or null where none is like it."""
-    best = process.extractOne(value, list(known), scorer=fuzz.ratio, processor=utils.default_process, score_cutoff=60)
-    return best[0] if best else None
+    """Give the known word that was meant, or null where none is like the value.
+
+    It is what a habit from elsewhere stands for, else the word most like the value, else one of its letters in another
+    order, else the only one that has it as a part: trade-flows for flows, description for descr.
+    """
+    words, asked = list(known), value.casefold()
+    if (habit := HABITS.get(asked)) in words:
+        return habit
+    for word, score, _ in process.extract(
+        value, words, scorer=fuzz.ratio, processor=str.casefold, score_cutoff=ALIKE, limit=CONSIDERED
+    ):
+        if score >= ALIKE_THOUGH_FIRST_DIFFERS or word[:1].casefold() == asked[:1]:
+            return word
+    same = [word for word in words if word[:1].casefold() == asked[:1] and sorted(word.casefold()) == sorted(asked)]
+    wanted = spaced(value)
+    having = [word for word in words if is_part(wanted, spaced(word))]
+    return next(iter(same or (having if len(having) == 1 else ())), None)
 
 
-class Problem(BaseModel):
-    """An error, as RFC 9457 has it."""
-
-    type: str = Field(description="path of the problem's description")
-    title: str
-    status: int
-    code: str = Field(description="stable code of the error", examples=["KHG104"])
-    detail: str
-    instance: str = Field(description="path of the request")
-    errors: list["ProblemFault"]
-    corrected: str | None = Field(None, description="a request that can be answered, where there is one")
+def is_part(wanted: str, word: str) -> bool:
+    """Whether what is wanted begins a word or ends it after a space, or goes on after the word and a space."""
+    begins = len(wanted) >= SHORTEST and word.startswith(wanted)
+    return begins or word.endswith(f" {wanted}") or wanted.startswith(f"{word} ")
 
 
-class ProblemFault(BaseModel):
-    """One thing wrong with one parameter."""
-
-    parameter: str
-    value: str | None
-    message: str
-    allowed: list[str] | None = Field(description="values that can be taken, where they are few")
-    did_you_mean: str | None
+def spaced(word: str) -> str:
+    """Give the letters and digits of a word, each run parted by a space."""
+    return re.sub(r"[\W_]+", " ", word).strip().casefold()
 
 
 def respond(request: Request, error: KhorgosError) -> Response:
@@ -327,57 +363,6 @@ def respond(request: Request, error: KhorgosError) -> Response:
 
 RETRY_AFTER = "2"
 """Seconds after which what is 503 may be asked again."""
-SHORT = 60
-"""Length up to which a wrong value is repeated in a message."""
-
-
-def fault_of(error: dict[str, Any], known: Iterable[str]) -> tuple[type[RequestError], Fault]:
-    """Translate one of Pydantic's errors on a request with these parameters."""
-    parameter = str(error["loc"][1]) if len(error["loc"]) > 1 else str(error["loc"][0])
-    value = error.get("input")
-    shown = repr(value if len(str(value)) <= SHORT else str(value)[:SHORT] + "...")
-    if error["type"] == "extra_forbidden":
-        names = tuple(known)
-        message = f"unknown parameter {parameter[:SHORT]!r}"
-        return UnknownParameter, Fault(parameter, value, message, names, nearest(parameter, names))
-    if error["type"] == "missing":
-        return MissingParameter, Fault(parameter, None, f"parameter {parameter!r} is required")
-    if allowed := allowed_by(error):
-        suggestion = nearest(str(value), allowed)
-        message = f"{parameter} cannot be {shown}: it takes {', '.join(allowed)}"
-        return InvalidValue, Fault(parameter, value, message, allowed, suggestion)
-    kind = OverLimit if error["type"] in {"too_long", "string_too_long", "over_limit"} else InvalidValue
-    return kind, Fault(parameter, value, f"{parameter} cannot be {shown}: {error['msg'].removeprefix('Value error, ')}")
-
-
-def allowed_by(error: dict[str, Any]) -> tuple[str, ...]:
-    """Give the values of a closed list that Pydantic held a parameter to; none where it is no closed list."""
-    context = error.get("ctx", {})
-    if error["type"] in ("enum", "literal_error"):
-        return tuple(re.findall(r"'([^']*)'", context["expected"]))
-    return tuple(context.get("allowed", ()))
-
-
-def invalid(request: Request, error: RequestValidationError) -> Response:
-    """Answer a request whose parameters FastAPI refused."""
-    route = request.scope.get("route")
-    known = parameters_of(route)
-    faults = [fault_of(one, known) for one in error.errors()]
-    first = faults[0][0]
-    return respond(request, first.of(*(fault for _, fault in faults)))
-
-
-def parameters_of(route: Any) -> list[str]:
-    """Give the query parameters that a route takes: fields of the one model that holds them."""
-    models = [parameter.field_info.annotation for parameter in route.dependant.query_params]
-    return [name for model in models for name in getattr(model, "model_fields", ())]
-
-
-def not_routed(request: Request, error: HTTPException) -> Response:
-    """Answer what Starlette's router or a static file refuses."""
-    if error.status_code == MethodNotAllowed.status:
-        return respond(request, method_not_allowed())
-    return respond(request, NoSuchPath("there is nothing at this path; GET /v1 lists the resources"))
 
 
 def method_not_allowed(allowed: Sequence[str] = ("GET", "HEAD", "OPTIONS")) -> MethodNotAllowed:
@@ -391,10 +376,3 @@ def failed(request: Request, error: Exception) -> Response:
     """Answer a failure nobody foresaw, without a word of its inside."""
     log.exception("unforeseen failure", exc_info=error)
     return respond(request, Internal("the request failed for a reason that is not the request's"))
-
-
-def install(app: FastAPI) -> None:
-    """Answer every foreseen error of an application as a problem; the guard answers the others."""
-    app.add_exception_handler(KhorgosError, respond)  # type: ignore[arg-type]  # Starlette types the handler too widely
-    app.add_exception_handler(RequestValidationError, invalid)  # type: ignore[arg-type]  # the same
-    app.add_exception_handler(HTTPException, not_routed)  # type: ignore[arg-type]  # the same

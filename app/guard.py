@@ -32,10 +32,16 @@ SECURITY = {
 }
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 PAGE_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; worker-src 'self' blob:; connect-src 'self'; frame-ancestors 'none'"
 )
 PAGES = ("/docs", "/redoc", "/static/")
+"""Documentation made by libraries, which writes scripts and styles into the page."""
+EXPLORER_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HTML = "text/html"
 
 
 class Guard:
@@ -130,4 +136,5 @@ def add_headers(scope: Scope, message: Message) -> None:
     for name, value in SECURITY.items():
         headers[name] = value
     is_page = scope["path"].removeprefix(scope.get("root_path", "")).startswith(PAGES)
-    headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY
+    policy = EXPLORER_POLICY if headers.get("content-type", "").startswith(HTML) else DATA_POLICY
+    headers["Content-Security-Policy"] = PAGE_POLICY if is_page else policy

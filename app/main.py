@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from fastapi.openapi.docs import get_redoc_html
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import __version__, errors, mcp, openapi, schema
+from app import __version__, errors, faults, mcp, openapi, schema, web
 from app.api import (
     catalog,
     checks,
@@ -37,6 +37,7 @@ from app.api import (
 )
 from app.ask import Service
 from app.cache import Cache
+from app.charts import routes as charts
 from app.compress import Compress
 from app.db import Database
 from app.exports.answers import Exports
@@ -52,7 +53,7 @@ STATIC = Path(__file__).parent / "static"
 EXPOSED = ("Link", "ETag", "Last-Modified", "Retry-After", "Content-Disposition", "Accept-Ranges", "Content-Range")
 ROUTERS = (
     *(trade, totals, compare, projects, quotes, people, events, figures, checks),
-    *(countries, products, search, releases, exports, catalog, sdmx, index, health),
+    *(countries, products, search, releases, exports, charts, catalog, sdmx, index, health),
 )
 
 
@@ -93,11 +94,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.exports = Exports(app.state.service, TABLES)
     app.state.metrics = metrics
     app.state.store = store = Store(settings.cache_bytes)
-    errors.install(app)
+    faults.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
     add_pages(app)
     app.router.routes.append(mcp.route())
+    app.router.routes.extend(view.route() for view in web.VIEWS)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     app.add_middleware(Compress)
     app.add_middleware(Guard, settings=settings, metrics=metrics)
@@ -109,7 +111,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         expose_headers=EXPOSED,
     )
     if settings.cache_bytes:
-        app.front = Cache(app.front, settings, releases_known, metrics, store)
+        pages = tuple(view.prefix for view in web.VIEWS)
+        app.front = Cache(app.front, settings, releases_known, metrics, store, pages)
     return app
 
 
@@ -122,30 +125,8 @@ def check_schema(database: Database) -> None:
 
 
 def add_pages(app: FastAPI) -> None:
-    """Add the interactive documentation, which asks nothing of any other host."""
+    """Add static files and the reference, which ask nothing of any other host."""
     app.mount("/static", StaticFiles(directory=STATIC), "static")
-
-    @app.get("/", include_in_schema=False)
-    def root(request: Request) -> Response:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
-
-    @app.get("/docs", include_in_schema=False)
-    def docs(request: Request) -> HTMLResponse:
-        at = request.scope.get("root_path", "")
-        return get_swagger_ui_html(
-            openapi_url=f"{at}/openapi.json",
-            title="Khorgos: interactive documentation",
-            swagger_js_url=f"{at}/static/swagger-ui-bundle.js",
-            swagger_css_url=f"{at}/static/swagger-ui.css",
-            swagger_favicon_url=f"{at}/static/favicon.svg",
-            swagger_ui_parameters={
-                "validatorUrl": None,
-                "tryItOutEnabled": True,
-                "displayRequestDuration": True,
-                "docExpansion": "list",
-                "defaultModelsExpandDepth": 0,
-            },
-        )
 
     @app.get("/redoc", include_in_schema=False)
     def redoc(request: Request) -> HTMLResponse:

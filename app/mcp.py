@@ -8,7 +8,7 @@ imported when /mcp is first asked.
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, urlencode
 
 import anyio
 import orjson
@@ -30,8 +30,8 @@ from app.errors import (
     nearest,
     respond,
 )
-from app.formats import JSON_MEDIA
 from app.guard import MCP
+from app.within import ask
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -47,8 +47,6 @@ ROWS = 20
 """Rows of a page when no limit is asked: an assistant has to read each."""
 LEFT_OUT = frozenset({"format", "shape"})
 """Parameters that lay an answer out for other readers: a tool's is JSON, and its rows have their evidence."""
-PASSED_ON = ("type", "asgi", "http_version", "scheme", "server", "client", "root_path")
-"""What a request from within has of the one that it is asked by."""
 INSTRUCTIONS = """\
 Khorgos holds what sources state of the trade and joint projects of China and Central Asia.
 Every number has evidence: the words of its source and where they stand. Give them with the number, and cite it by its \
@@ -320,35 +318,3 @@ def spelled(name: str, value: Any) -> list[str]:
     if not all(isinstance(one, str | int | float) for one in values):
         raise InvalidValue.of(Fault(name, None, f"{name} takes a text, a number or a truth value, or a list of them"))
     return [str(one).lower() if isinstance(one, bool) else str(one) for one in values]
-
-
-async def ask(request: Request, path: str, query: str) -> tuple[int, bytes]:
-    """Ask the application that a request came to for a path of its own; give status and body.
-
-    It goes through the gate and all else that a request from outside does, so what holds there holds here.
-    """
-    scope = {
-        **{name: request.scope[name] for name in PASSED_ON if name in request.scope},
-        "method": "GET",
-        "path": unquote(path),
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "headers": [(b"accept", JSON_MEDIA.encode())],
-    }
-    status, body = 0, bytearray()
-    unread: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
-
-    async def receive() -> Message:
-        if not unread:
-            await anyio.sleep_forever()
-        return unread.pop()
-
-    async def send(message: Message) -> None:
-        nonlocal status
-        if message["type"] == "http.response.start":
-            status = message["status"]
-        else:
-            body.extend(message.get("body", b""))
-
-    await request.app(scope, receive, send)
-    return status, bytes(body)

@@ -8,19 +8,19 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import __version__
-from app.errors import Problem
+from app.envelope import Problem
 from app.flows import FLOWS
 from app.formats import ARRAY, JSON_MEDIA, formats_of
 from app.formats.json_stat import JSON_STAT
 from app.params import ListParams
 
-DESCRIPTION = """Trade and joint projects of China and Central Asia, every figure traced to the words of its source.
-
+DESCRIPTION = """\
 - **Every number has a source**: `evidence` gives the words and where they stand, `/v1/figures/{id}` the receipt.
 - **Nothing is added that cannot be added**: `/v1/trade/totals` keeps sources, speakers and overlapping periods apart.
 - **A wrong request is an error**: unknown parameters and names are 422 with what was probably meant.
 - Countries answer to ISO 2, ISO 3, M49, names and aliases; groups such as `central-asia` stand for their members.
-- Lists: `fields`, `sort`, `limit`, `cursor`; `format=csv` or `ndjson` without a limit gives every row.
+- Lists: `fields`, `sort`, `limit`, `cursor`. `format` is `json`, or `csv`, `ndjson`, `parquet` or `xlsx`, and of trade
+  flows `json-stat` or `sdmx-csv` too: without a limit these give every row.
 - An answer never changes within a release; `release=N` pins it for ever.
 """
 CUBE_OF = "list_trade_flows"
@@ -83,6 +83,7 @@ TAGS = {
     "Products": "The Harmonized System 2022: chapters, headings, subheadings",
     "Countries": "Economies, aggregates and other areas, with every code they go by",
     "Exports": "Whole tables as files, and what describes them for catalogues and tools",
+    "Charts": "Pictures of trade and projects, and their Vega-Lite specifications",
     "Search": "Everything that has words",
     "Releases": "Publications of data",
     "Index": "What there is, and what errors mean",
@@ -130,7 +131,8 @@ def add_problem(schema: dict[str, Any]) -> None:
 
 
 def correct(operation: dict[str, Any]) -> None:
-    """Say that lists are given as `a,b`, and that leaving a parameter out is the only null."""
+    """Say in a line what is asked, that lists are given as `a,b`, that leaving a parameter out is the only null."""
+    operation["summary"] = operation["description"].partition("\n")[0].removesuffix(".")
     operation.get("parameters", []).sort(key=lambda one: one["name"] in SHARED)
     for parameter in operation.get("parameters", ()):
         if parameter["name"] in SAID:

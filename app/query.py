@@ -1,5 +1,6 @@
 """What a list has: fields, order and pages as one SELECT. No HTTP."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -232,12 +233,20 @@ def order_of(resource: Resource, sort: Sequence[str], clauses: Iterable[Clause] 
         if name not in sortable:
             allowed = tuple(sortable)
             message = f"sort cannot be {word[:60]!r}: it takes {', '.join(allowed)}, each with - before it or not"
-            raise InvalidValue.of(Fault("sort", word, message, allowed, nearest(name, allowed)))
+            raise InvalidValue.of(Fault("sort", word, message, allowed, sort_meant(word, allowed)))
         orders.append(order_by(sortable[name], word.startswith("-")))
     taken = {id(order.column) for order in orders}
     orders += [order_by(column, False) for column in resource.key if id(column) not in taken]
     held = {id(clause.holds) for clause in clauses}
     return tuple(order for order in orders if id(order.column) not in held) or tuple(orders[-1:])
+
+
+def sort_meant(word: str, allowed: Iterable[str]) -> str | None:
+    """Give the sort that was meant, as other interfaces spell it too: -year for `year desc` and `year:desc`."""
+    name, _, direction = re.sub(r"[\s:.]+", " ", word.strip(" +-")).partition(" ")
+    meant = nearest(name, allowed)
+    is_descending = word.startswith("-") or direction.casefold().startswith("desc")
+    return f"-{meant}" if meant and is_descending else meant
 
 
 def order_by(column: Any, descending: bool) -> Order:

@@ -13,6 +13,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     root_path: str = Field("", description="path prefix that a reverse proxy strips, such as /khorgos")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.\-\[\]:]+)?$",
+        description="scheme and host that readers know, such as https://khorgos.example; else those of the socket",
+    )
 
     page_limit: int = Field(100, ge=1, description="rows of a page when no limit is asked")
     page_limit_max: int = Field(1000, ge=1, le=1000, description="largest limit that may be asked")

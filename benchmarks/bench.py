@@ -284,6 +284,10 @@ def bench_export_memory(bench: Bench) -> Iterator[Result]:
 def bench_repeated(bench: Bench) -> Iterator[Result]:
     """A page that was asked before, against a bare application that gives the same bytes."""
     for kind, ours, peer, ratio in repeated(bench.place, SMALL, bench.args.seconds, bench.args.repeat):
+        if kind == "page":
+            against = f"the JSON it shows {peer:,.0f} / s"
+            yield Result("explorer page again", f"{ours:,.0f} / s", against, ratio, "at least 0.5", ratio >= 0.5)
+            continue
         against = f"bare uvicorn {peer:,.0f} / s"
         yield Result(f"page again, {kind}", f"{ours:,.0f} / s", against, ratio, f"at least {GOAL}", ratio >= GOAL)
 

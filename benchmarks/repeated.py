@@ -19,6 +19,8 @@ from runs import Client, Workplace, environment, free_port, serving
 CONNECTIONS = 16
 PATH = "/v1/trade/flows?limit=100"
 GOAL = 0.8
+PAGE, SHOWN = "/trade", "/v1/trade/flows?limit=50"
+"""A page of the explorer, and the JSON that it shows."""
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -82,14 +84,15 @@ def first_answer(port: int, request: bytes) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-def request_for(**headers: str) -> bytes:
-    """Give a request of the page."""
-    lines = [f"GET {PATH} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
+def request_for(path: str = PATH, **headers: str) -> bytes:
+    """Give a request for a path."""
+    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 def repeated(place: Workplace, rows: int, seconds: float, rounds: int) -> Iterator[tuple[str, float, float, float]]:
-    """Give for 200 and 304 our answers a second, the peer's, and the ratio, each the median of some rounds."""
+    """Give for 200 and 304 our answers a second, the peer's, and the ratio, each the median of some rounds; for `page`
+    those of a page of the explorer, and of the JSON that it shows."""
     url = place.database("sqlite")
     place.import_file(url, place.file(rows, "2019-2021"))
     ours, theirs = free_port(), free_port()
@@ -114,5 +117,15 @@ def repeated(place: Workplace, rows: int, seconds: float, rounds: int) -> Iterat
                     (requests_a_second(ours, request, seconds), requests_a_second(theirs, request, seconds))
                     for _ in range(rounds)
                 ]
-                rate, peer_rate = (median(one) for one in zip(*pairs, strict=True))
-                yield kind, rate, peer_rate, median(one / other for one, other in pairs)
+                yield kind, *compared(pairs)
+        page, shown = request_for(PAGE), request_for(SHOWN)
+        pairs = [
+            (requests_a_second(ours, page, seconds), requests_a_second(ours, shown, seconds)) for _ in range(rounds)
+        ]
+        yield "page", *compared(pairs)
+
+
+def compared(pairs: list[tuple[float, float]]) -> tuple[float, float, float]:
+    """Give the medians of two rates, and that of their ratio."""
+    rate, other_rate = (median(one) for one in zip(*pairs, strict=True))
+    return rate, other_rate, median(one / other for one, other in pairs)

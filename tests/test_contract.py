@@ -1,12 +1,14 @@
 """The contract, as a user asks it: every answer that the service was built for, the same on both engines."""
 
 import re
+from html import escape, unescape
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from app.errors import leaves
+from app.web.docs import TASKS, Task
 
 ARTICLE = "astana-times-2025-06"
 BUREAU = "KAZ.CHN.total.TOTAL.-.A.2024.astana-times-2025-06.kaz-bns"
@@ -541,17 +543,21 @@ def test_type_of_an_error_leads_to_its_description(client: TestClient, error: An
     assert (found["code"], found["type"]) == (error.code, f"/v1/problems/{error.problem}")
 
 
-def test_root_leads_to_the_documentation(client: TestClient) -> None:
-    response = client.get("/", follow_redirects=False)
-    assert (response.status_code, response.headers["location"]) == (307, "/docs")
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.title)
+def test_worked_examples_run_as_they_are(client: TestClient, task: Task) -> None:
+    for example in task.examples:
+        response = client.get(example.path)
+        assert response.status_code == 200, example.path
+        assert response.text.count("\n") > 1 or response.json()["data"], f"{example.path} is empty"
+        assert escape(example.path) in client.get("/docs").text
 
 
-@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+@pytest.mark.parametrize("page", ["/", "/docs", "/redoc"])
 def test_documentation_asks_nothing_of_another_host(client: TestClient, page: str) -> None:
     html = client.get(page).text
     assert re.findall(r"""(?:https?:)?//[^\s"'<]+""", html) == []
     for asset in re.findall(r"""(?:src|href)=["']([^"']+)["']""", html):
-        assert client.get(asset).status_code == 200, asset
+        assert client.get(unescape(asset)).status_code == 200, asset
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])

@@ -41,6 +41,10 @@ STATEMENTS = {
     "/v1/exports": 0,  # what tables hold is looked up once a release
     "/v1/exports/{table}.csv": 0,
     "/v1/exports/{table}.parquet": 0,
+    "/v1/charts": 0,
+    **{f"/v1/charts/trade.{form}": 2 for form in ("svg", "png", "vl.json")},  # flows; sources
+    **{f"/v1/charts/compare.{form}": 3 for form in ("svg", "png", "vl.json")},  # statements; their words; sources
+    **{f"/v1/charts/projects.{form}": 5 for form in ("svg", "png", "vl.json")},  # the summary's two; three lists
     "/v1/datapackage.json": 0,
     "/v1/datapackage.zip": 0,
     "/catalog.jsonld": 0,

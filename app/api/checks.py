@@ -97,7 +97,7 @@ def why_no_check(
 ) -> dict[str, Any] | None:
     """Give the filter that leaves no check: the verdict, or one that the table itself is asked by."""
     if not found:
-        return why_empty(connection, CHECKS, clauses, ask.edition.number)
+        return why_empty(connection, CHECKS, clauses, ask.edition)
     near = sorted({str(row["verdict"]) for row in found})
     return {"parameter": "verdict", "value": list(ask.params.verdict), "nearest": near}  # type: ignore[attr-defined]  # CheckParams
 

@@ -24,7 +24,7 @@ from app.evidence import EvidenceItem, evidence_of
 from app.filters import Clause, Where
 from app.flows import FLOW_ID, FLOWS, IS_WHOLE, Product
 from app.models import TradeFlow
-from app.params import Many, Name, NotListed, TableParams, Text, Year, Years
+from app.params import Many, Name, NotListed, Params, TableParams, Text, Year, Years
 from app.query import Row, select_rows, unless_open
 from app.routes import TableRoute
 
@@ -42,7 +42,7 @@ CELL = ("period", "frequency", "year", "product")
 STATEMENTS_MAX = 2000
 
 
-class CompareParams(TableParams):
+class CompareFilters(Params):
     """Whose trade with whom, and when."""
 
     reporter: Annotated[Text, Name("country"), NotListed()] = Field(
@@ -57,6 +57,10 @@ class CompareParams(TableParams):
     product: Annotated[Many[Product], NotListed()] = Field(
         (codes.TOTAL,), description="codes of the classification, or TOTAL; each is compared within its own edition"
     )
+
+
+class CompareParams(CompareFilters, TableParams):
+    """Whose trade with whom, and when, as a table."""
 
 
 class Voice(StrEnum):
@@ -163,7 +167,7 @@ def compared(connection: Connection, ask: Ask) -> tuple[list[dict[str, Any]], di
         trades[key].append(row)
     rows = [trade(ask, key, statements) for key, statements in trades.items()]
     if not rows:
-        return [], {"why_empty": why_empty(connection, FLOWS, narrowed(params), ask.edition.number)}
+        return [], {"why_empty": why_empty(connection, FLOWS, narrowed(params), ask.edition)}
     undated = sum(row["period"] is None for row in rows)
     warning = f"{undated} of the trades below state no period; they are compared with no other"
     return rows, {"warnings": [warning] if undated else []}

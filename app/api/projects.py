@@ -24,6 +24,7 @@ from app.params import (
     Many,
     Money,
     NotListed,
+    Params,
     Programmes,
     RecordParams,
     Sources,
@@ -123,11 +124,16 @@ def list_project_portfolios(request: Request, params: Annotated[PortfolioParams,
     return answer(request, params, PORTFOLIOS)
 
 
-class SummaryParams(TableParams):
+class SummaryFilters(Params):
+    """Whose projects."""
+
+    country: Annotated[Countries, NotListed()] = Field((), description="projects and portfolios of a country")
+
+
+class SummaryParams(SummaryFilters, TableParams):
     """What the summary is by."""
 
     by: Annotated[Literal["status"], NotListed()] = Field("status", description="what to summarise by")
-    country: Annotated[Countries, NotListed()] = Field((), description="projects and portfolios of a country")
 
 
 class StatedPortfolio(BaseModel):

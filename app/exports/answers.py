@@ -1,6 +1,6 @@
 """Answers about exports: a file with its headers, the list of files, and what describes them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import IO, Any
@@ -50,10 +50,12 @@ class Exports:
         return tuple(f"{name}.{form.suffix}" for name in self.files.tables for form in FORMATS.values())
 
 
-def no_such(name: str, known: Iterable[str]) -> NoSuchRecord:
+def no_such(name: str, known: Collection[str]) -> NoSuchRecord:
     """Say that there is no such export, and which one is like it."""
-    message = f"there is no export {name[:60]!r}; /v1/exports lists them"
-    return NoSuchRecord.of(Fault("table", name, message, did_you_mean=nearest(name, known)))
+    files = [one for one in known if one.rpartition(".")[0] == name.partition(".")[0]]
+    where = f"name the file's format, {' or '.join(files)}" if files else "/v1/exports lists them"
+    message = f"there is no export {name[:60]!r}; {where}"
+    return NoSuchRecord.of(Fault("table", name, message, did_you_mean=files[0] if files else nearest(name, known)))
 
 
 def exports_of(request: Request) -> Exports:

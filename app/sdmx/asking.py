@@ -2,7 +2,7 @@
 
 import calendar
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, Literal, TypeVar
@@ -22,9 +22,10 @@ from app.errors import (
     UnknownName,
     nearest,
 )
+from app.names import fold
 from app.params import DIGITS, Params, Text
 from app.releases import Edition
-from app.sdmx.cube import AGENCY, VERSION, Cube, Selection
+from app.sdmx.cube import AGENCY, VERSION, Component, Cube, Selection
 from app.sdmx.cubes import CUBES
 from app.sdmx.lists import closed_codes
 
@@ -215,22 +216,40 @@ def read_key(cube: Cube, key: str, edition: Edition, most: int) -> tuple[frozens
         if len(words) > most:
             message = f"{dimension.id} has {len(words)} codes, at most {most} are read"
             raise OverLimit.of(Fault("key", None, message))
-        unknown += faults_of(dimension.id, words, closed_codes(dimension.codelist, edition))
+        known = closed_codes(dimension.codelist, edition)
+        if known is not None:
+            unknown += [no_such_code(dimension, word, known, edition) for word in words if word not in known]
         made.append(frozenset(words))
     if unknown:
         raise UnknownName.of(*unknown)
     return tuple(made)
 
 
-def faults_of(dimension: str, words: Iterable[str], known: Mapping[str, str] | None) -> list[Fault]:
-    """Say which codes are not in the list of a dimension, where its list is closed."""
-    if known is None:
-        return []
-    return [
-        Fault(dimension, word, f"{dimension} has no code {word[:60]!r}", None, nearest(word, known))
-        for word in words
-        if word not in known
-    ]
+def no_such_code(dimension: Component, word: str, known: Mapping[str, str], edition: Edition) -> Fault:
+    """Say that the closed list of a dimension has no such code, which was meant, and what there is."""
+    allowed = tuple(known) if len(known) <= FEW else None
+    where = (
+        f"it has {', '.join(allowed)}" if allowed else f"/sdmx/2.1/codelist/{AGENCY}/{dimension.codelist} lists them"
+    )
+    message = f"{dimension.id} has no code {word[:60]!r}: {where}"
+    return Fault(dimension.id, word, message, allowed, code_meant(dimension, word, known, edition))
+
+
+FEW = 20
+"""Codes of a list up to which an error lists all of them."""
+BOOKS = {"CL_AREA": "country", "CL_PROJECT_AREA": "country", "CL_SOURCE": "source", "CL_SPEAKER": "speaker"}
+"""Vocabularies whose names mean codes of a list."""
+
+
+def code_meant(dimension: Component, word: str, known: Mapping[str, str], edition: Edition) -> str | None:
+    """Give the code of what is called so elsewhere, else the code most like the word, else that of the name most so."""
+    code = dimension.codes_of().get(word.casefold()) or nearest(word, known)
+    if (name := BOOKS.get(dimension.codelist or "")) is None:
+        return code
+    book = edition.names.vocabularies[name]
+    named, like = (book.meanings.get(fold(one or ""), ()) for one in (word, book.like(word)))
+    choices = (codes[0] if len(codes) == 1 else None for codes in (named, (code,), like))
+    return next((one for one in choices if one in known), None)
 
 
 def bound(parameter: str, text: str | None) -> Days | None:
