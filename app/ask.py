@@ -177,21 +177,29 @@ def spell(value: Any) -> str:
     return str(value)
 
 
-def asked(request: Request, params: BaseModel, record: str | None = None) -> Ask:
-    """Settle release, names and format of a request; a table may have formats of its own. Raises what is wrong."""
+def asked(request: Request, params: BaseModel, record: str | None = None, form: str | None = None) -> Ask:
+    """Settle release, names and format of a request. Raises what is wrong.
+
+    A table, named by its record, may have formats of its own; `form` is given where the path names the format.
+    """
     service: Service = request.app.state.service
     refuse_repeats(request, type(params))
     edition = settle_release(request, pinned_release(params))
-    wanted = getattr(params, "format", None)
     refuse_excess(params, service.settings)
     refuse_contradictions(params)
-    is_table = isinstance(params, TableParams)
-    chosen_format = negotiate(request, wanted, record) if is_table else negotiate_json(request)
+    form = form or format_asked(request, params, record)
+    return Ask(request, service, bind(params, edition.names), edition, form)
+
+
+def format_asked(request: Request, params: BaseModel, record: str | None) -> str:
+    """Give the format that a request asks for. Raises InvalidValue, NotAcceptable, Contradiction."""
+    is_table, wanted = isinstance(params, TableParams), getattr(params, "format", None)
+    found = negotiate(request, wanted, record) if is_table else negotiate_json(request)
     if getattr(params, "shape", None) == ARRAY:
-        chosen_format = as_array(chosen_format)
-    if chosen_format != JSON and getattr(params, "count", False):
-        raise Contradiction.of(Fault("count", "true", f"count has no place in {chosen_format}: ask for it in json"))
-    return Ask(request, service, bind(params, edition.names), edition, chosen_format)
+        found = as_array(found)
+    if found != JSON and getattr(params, "count", False):
+        raise Contradiction.of(Fault("count", "true", f"count has no place in {found}: ask for it in json"))
+    return found
 
 
 def settle_release(request: Request, pinned: int | None) -> Edition:

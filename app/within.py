@@ -1,8 +1,11 @@
 """A request from within: pages, charts and assistants ask `/v1` as anyone does, and have no private way in."""
 
+from http import HTTPStatus
+from typing import Any
 from urllib.parse import unquote
 
 import anyio
+import orjson
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -42,3 +45,27 @@ async def ask(request: Request, path: str, query: str) -> tuple[int, bytes]:
 
     await request.app(scope, receive, send)
     return status, bytes(body)
+
+
+class Refused(Exception):
+    """What was answered in place of what was asked for: a problem, as it came."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        """The problem, read."""
+        found: dict[str, Any] = orjson.loads(self.body)
+        return found
+
+
+async def read(request: Request, path: str, query: str) -> dict[str, Any]:
+    """Ask as `ask` does, and read the answer. Raises Refused."""
+    status, body = await ask(request, path, query)
+    if status != HTTPStatus.OK:
+        raise Refused(status, body)
+    found: dict[str, Any] = orjson.loads(body)
+    return found

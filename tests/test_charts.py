@@ -17,7 +17,7 @@ from test_http import SOURCE, assert_problem, flow, publish_invented, service
 import app.charts.draw
 from app.charts.draw import PIXELS_MOST
 from app.charts.look import COLOURS, Theme, length, pens, wrapped
-from app.charts.rows import Unit, days
+from app.charts.rows import Statement, Unit
 from app.codes import ReleaseKind
 from app.db import Database
 from app.ingest.publish import Dataset, publish
@@ -309,7 +309,7 @@ def test_values_are_told_in_a_unit_that_suits(usd: int, words: str) -> None:
 
 
 def test_periods_are_days() -> None:
-    found = {code: days(code) for code in ("2024", "2024-Q1", "2024-02", "2025-01/2025-04")}
+    found = {code: Statement({"period": code}, "").span for code in ("2024", "2024-Q1", "2024-02", "2025-01/2025-04")}
     told = {code: f"{span[0]} {span[1]}" for code, span in found.items() if span}
     assert told == {
         "2024": "2024-01-01 2024-12-31",

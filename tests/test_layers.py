@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"app", "codes", "errors", "settings"},
-    {"compress", "db", "faults", "formats", "letters", "metrics", "models", "periods", "recent"},
+    {"compress", "db", "faults", "formats", "letters", "metrics", "models", "periods", "recent", "wording"},
     {"fetch", "names", "params", "schema", "search", "store", "within"},
     {"checks", "evidence", "ingest", "releases", "verify"},
     {"filters"},

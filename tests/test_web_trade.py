@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,14 +12,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import pandas
 import pytest
 from conftest import Workshop, serve
 from starlette.testclient import TestClient
+from test_clients import NODE as NODE_FOLDER
 from test_http import served, service
 from trade_files import comtrade_text, take, written
 
 from app.db import Database
 from app.web import compare, snippets, trade
+
+NODE = NODE_FOLDER / ("node.exe" if os.name == "nt" else "node")
 
 HOSTILE = "a'b\"c`d$(e)\\f<script>\u2028é#(lf)%41"
 PAIR = ("KAZ", "398", "X", "fobvalue"), ("CHN", "156", "M", "cifvalue")
@@ -287,7 +292,6 @@ def test_curl_runs_as_printed_and_gives_the_rows_of_the_page(workshop: Workshop,
 
 
 def test_python_runs_as_printed(workshop: Workshop) -> None:
-    pandas = pytest.importorskip("pandas")
     with served(workshop.seeded("sqlite")) as (port, _):
         here = f"http://127.0.0.1:{port}/trade?country=KAZ"
         page = subprocess.run(["curl", "-sS", here], capture_output=True, check=True, text=True).stdout
@@ -299,15 +303,13 @@ def test_python_runs_as_printed(workshop: Workshop) -> None:
 
 @pytest.mark.parametrize("path", ["/trade?country=KAZ", "/compare"])
 def test_javascript_runs_as_printed(workshop: Workshop, tmp_path: Path, path: str) -> None:
-    if shutil.which("node") is None:
-        pytest.skip("no Node.js on this machine")
     with served(workshop.seeded("sqlite")) as (port, _):
         here = f"http://127.0.0.1:{port}{path}"
         page = subprocess.run(["curl", "-sS", here], capture_output=True, check=True, text=True).stdout
         script = tmp_path / "code.mjs"
         told = "\nconsole.log(JSON.stringify(rows.map((one) => String(one.value_usd))));"
         script.write_text(Shown(page).code["code-javascript"] + told)
-        done = subprocess.run(["node", script], capture_output=True, check=True, text=True, timeout=30)
+        done = subprocess.run([NODE, script], capture_output=True, check=True, text=True, timeout=30)
     assert sorted(json.loads(done.stdout.splitlines()[-1])) == sorted(Shown(page).values)
 
 
@@ -320,9 +322,8 @@ def test_shell_reads_a_quoted_word_as_it_is() -> None:
 def test_literals_read_as_they_are_in_python_and_javascript() -> None:
     for text in (HOSTILE, "", '"', "\\", "\n\t", "${x}"):
         assert eval(snippets.literal(text)) == text
-        if shutil.which("node"):
-            code = f"process.stdout.write({snippets.literal(text)})"
-            assert subprocess.run(["node", "-e", code], capture_output=True, check=True).stdout.decode() == text
+        code = f"process.stdout.write({snippets.literal(text)})"
+        assert subprocess.run([NODE, "-e", code], capture_output=True, check=True).stdout.decode() == text
 
 
 def test_formula_doubles_quotes_and_spells_what_begins_an_escape() -> None:
@@ -403,3 +404,15 @@ def test_first_paint_is_small(rich: TestClient) -> None:
     frame = sum(len(rich.get(f"/static/explorer.{kind}").content) for kind in ("css", "js"))
     for path in ("/trade", "/compare"):
         assert len(rich.get(path).content) + frame < 100 * 1024
+
+
+def test_a_range_of_years_leads_to_the_parameters_of_a_range(rich: TestClient) -> None:
+    answer = rich.get("/trade?country=KAZ&year=2023-2025")
+    assert answer.status_code == 422
+    assert 'href="/trade?country=KAZ&amp;year_from=2023&amp;year_to=2025"' in answer.text
+
+
+def test_a_page_number_leads_to_no_cursor(rich: TestClient) -> None:
+    answer = rich.get("/trade?country=KAZ&page=2")
+    assert answer.status_code == 422
+    assert "cursor=2" not in answer.text

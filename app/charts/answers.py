@@ -9,13 +9,12 @@ from http import HTTPStatus
 from typing import Any
 
 import anyio
-import orjson
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.answer import unchanged
-from app.ask import Ask, Service, refuse_contradictions, refuse_excess, refuse_repeats, settle_release
+from app.ask import Ask, Service, asked
 from app.charts.compare import compare
 from app.charts.draw import Drawing, drawn_by, refuse_undrawn
 from app.charts.frame import Picture, specification
@@ -25,8 +24,7 @@ from app.charts.projects import projects
 from app.charts.rows import sources_of
 from app.charts.trade import trade
 from app.errors import PROBLEM_JSON, RETRY_AFTER, Busy
-from app.filters import bind
-from app.within import ask as ask_within
+from app.within import Refused, read
 
 FLOW_FIELDS = (
     "reporter,reporter_name,partner,partner_name,flow,product,product_name,classification,frequency,period,value_usd,"
@@ -96,15 +94,6 @@ CHARTS = {
 }
 
 
-class Refused(Exception):
-    """What `/v1` answered in place of rows."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        super().__init__(status)
-        self.status = status
-        self.body = body
-
-
 async def answer(request: Request, params: BaseModel, chart: Chart, drawing: Drawing) -> Response:
     """Answer with a chart, 304, or what `/v1` refuses. Raises what is wrong with the request, Busy, NotAcceptable."""
     ask = await anyio.to_thread.run_sync(settled, request, params, drawing)
@@ -125,14 +114,8 @@ async def answer(request: Request, params: BaseModel, chart: Chart, drawing: Dra
 
 def settled(request: Request, params: BaseModel, drawing: Drawing) -> Ask:
     """Settle a request whose path names the format, whatever it accepts. Raises what is wrong."""
-    service: Service = request.app.state.service
     refuse_undrawn(drawing)
-    refuse_repeats(request, type(params))
-    edition = settle_release(request, getattr(params, "release", None))
-    refuse_excess(params, service.settings)
-    refuse_contradictions(params)
-    form = f"{drawing.suffix} {drawn_by() if drawing.is_drawn else ''}"
-    return Ask(request, service, bind(params, edition.names), edition, form)
+    return asked(request, params, form=f"{drawing.suffix} {drawn_by() if drawing.is_drawn else ''}")
 
 
 def filters_of(ask: Ask) -> dict[str, str]:
@@ -148,10 +131,7 @@ async def asked_within(ask: Ask, chart: Chart) -> dict[str, dict[str, Any]]:
     for name, one in {**chart.asks, "sources": Asked("/v1/sources", {})}.items():
         filters = {} if name == "sources" else filters_of(ask)
         query = {**filters, **one.more, **(limit if one.is_page else {}), **release}
-        status, body = await ask_within(ask.request, one.path, ask.link_to("", query).partition("?")[2])
-        if status != HTTPStatus.OK:
-            raise Refused(status, body)
-        found[name] = orjson.loads(body)
+        found[name] = await read(ask.request, one.path, ask.link_to("", query).partition("?")[2])
     return found
 
 

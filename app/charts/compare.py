@@ -9,18 +9,17 @@ from app.charts.frame import Frame, Picture, View, coded, heading, message, tick
 from app.charts.given import Given, no_rows, too_many
 from app.charts.look import SHAPES, clean, pens
 from app.charts.rows import (
-    FLOW_WORDS,
     Statement,
     Unit,
     Wording,
     amount,
-    capital,
     statement,
     whole_words,
     years_of,
 )
 from app.charts.trade import SERIES_MOST, figures, height_of, left_out, no_time, series_key, sources_of
 from app.codes import TOTAL, Flow
+from app.wording import FLOW_WORDS, capital
 
 GAP_HEIGHT = 130
 

@@ -10,21 +10,9 @@ from typing import Any
 
 from app.charts.look import clean
 from app.codes import TOTAL, Flow, Frequency, Method, ObsStatus
+from app.periods import parse_period
+from app.wording import FLOW_WORDS, capital, short
 
-FLOW_WORDS = {
-    Flow.EXPORT: ("exports", "to"),
-    Flow.IMPORT: ("imports", "from"),
-    Flow.TOTAL: ("total trade", "with"),
-    Flow.RE_EXPORT: ("re-exports", "to"),
-    Flow.RE_IMPORT: ("re-imports", "from"),
-    Flow.DOMESTIC_EXPORT: ("domestic exports", "to"),
-    Flow.FOREIGN_IMPORT: ("foreign imports", "from"),
-    Flow.IMPORT_INWARD: ("imports for inward processing", "from"),
-    Flow.IMPORT_OUTWARD: ("imports after outward processing", "from"),
-    Flow.EXPORT_INWARD: ("exports after inward processing", "to"),
-    Flow.EXPORT_OUTWARD: ("exports for outward processing", "to"),
-}
-"""What a flow is called in a sentence, and the word before the other side."""
 FREQUENCY_WORDS = {Frequency.ANNUAL: "annual", Frequency.QUARTERLY: "quarterly", Frequency.MONTHLY: "monthly"}
 UNITS = ((10**9, "billion US dollars"), (10**6, "million US dollars"), (10**3, "thousand US dollars"))
 
@@ -45,11 +33,6 @@ class Unit:
         """Give a value in the unit: two decimals, and more of what is small."""
         value = usd / self.size
         return short(value) if value == 0 or value >= 0.1 else f"{value:.2g}"
-
-
-def short(value: float) -> str:
-    """Give a number with two decimals at most."""
-    return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 def amount(usd: float) -> str:
@@ -107,7 +90,10 @@ class Statement:
     @cached_property
     def span(self) -> tuple[date, date] | None:
         """First and last day; nothing where no period is stated."""
-        return days(self.row["period"])
+        if not self.row["period"]:
+            return None
+        period = parse_period(self.row["period"])
+        return period.start, period.end
 
     @property
     def middle(self) -> date | None:
@@ -148,23 +134,6 @@ def statement(row: Mapping[str, Any], sources: Sources, role: str = "") -> State
     own = f"{name}, in its own voice" if source and source.is_article else name
     speaker = row["stated_by_name"] or row["stated_by"]
     return Statement(row, f"{clean(speaker)}, in {name}" if speaker else own, role)
-
-
-def days(period: str | None) -> tuple[date, date] | None:
-    """Give first and last day of a period's code: 2024, 2024-Q1, 2024-03, 2025-01/2025-04."""
-    if not period:
-        return None
-    first, _, last = period.partition("/")
-    return edge(first, is_end=False), edge(last or first, is_end=True)
-
-
-def edge(code: str, *, is_end: bool) -> date:
-    """Give the first or last day of a year, quarter or month."""
-    year, part = int(code[:4]), code[5:]
-    if not part:
-        return date(year, 12, 31) if is_end else date(year, 1, 1)
-    month = int(part[1]) * 3 - (0 if is_end else 2) if part.startswith("Q") else int(part)
-    return date(year, month, calendar.monthrange(year, month)[1] if is_end else 1)
 
 
 def period_words(period: str | None) -> str:
@@ -248,11 +217,6 @@ def labels(wording: Wording, firsts: Sequence[Statement], *, with_voice: bool) -
             for words, one in zip(found, firsts, strict=True)
         ]
     return found
-
-
-def capital(text: str) -> str:
-    """Give a text that begins with a capital."""
-    return text[:1].upper() + text[1:]
 
 
 def named(side: str, one: Statement) -> str:

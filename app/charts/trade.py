@@ -14,13 +14,13 @@ from app.charts.rows import (
     Unit,
     Wording,
     amount,
-    capital,
     labels,
     period_words,
     statement,
     whole_words,
     years_of,
 )
+from app.wording import capital
 
 SERIES_MOST = 16
 BARS_MOST = 60

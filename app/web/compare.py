@@ -9,6 +9,7 @@ from app.web import words
 from app.web.forms import Form, FormView, asked, countries, drawn
 from app.web.page import Page
 from app.web.snippets import take_records
+from app.wording import FLOW_WORDS, capital
 
 COMPARE = "/v1/trade/compare"
 TAKES = ("reporter", "partner", "year", "year_from", "year_to", "product")
@@ -112,9 +113,8 @@ def heading(trade: Row, one: Row) -> str:
 
 def title(row: Row) -> str:
     """Say which trade it is: Exports of Kazakhstan to China."""
-    kind = words.capital(words.flow(row["flow"]))
-    way = "with" if row["flow"] == "total" else "from" if "import" in row["flow"] else "to"
-    said = f"{kind} of {row['reporter_name'] or row['reporter']} {way} {row['partner_name'] or row['partner']}"
+    kind, way = FLOW_WORDS[codes.Flow(row["flow"])]
+    said = f"{capital(kind)} of {row['reporter_name'] or row['reporter']} {way} {row['partner_name'] or row['partner']}"
     product = "" if row["product"] == codes.TOTAL else f", product {row['product']} of {row['classification']}"
     return said + product + ("" if row["frequency"] == "A" else f", {OFTEN[row['frequency']]}")
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from app import codes
 from app.web import words
-from app.web.page import Page, Query, Refused, View
-from app.web.people import every
-from app.web.trade import cursor_of
+from app.web.page import Page, Query, View, cursor_of
+from app.within import Refused
 
 ROWS = 100
 """Figures of a page."""
@@ -147,7 +146,7 @@ async def supported(page: Page, found: Row) -> list[Supported]:
         for name, one in batch.items():
             describe(one, rows[name]["data"], paths[name])
     for kind in {one.kind for one in records.values() if one.kind in KINDS and KINDS[one.kind].is_listed}:
-        rows_of = {row["slug"]: row for row in await every(page, KINDS[kind].path, {"source": found["source"]})}
+        rows_of = {row["slug"]: row for row in await page.every(KINDS[kind].path, {"source": found["source"]})}
         for one in records.values():
             if one.kind == kind and one.key in rows_of:
                 describe(one, rows_of[one.key], KINDS[kind].path)
@@ -165,7 +164,7 @@ def describe(one: Supported, row: Row, path: str) -> None:
 
 async def observations(page: Page, source: str, wanted: dict[str, Supported]) -> None:
     """Name observations by the indicators that they are values of. Raises Refused."""
-    for indicator in await every(page, "/v1/indicators", {"source": source, "fields": "slug,name"}):
+    for indicator in await page.every("/v1/indicators", {"source": source, "fields": "slug,name"}):
         path = f"/v1/indicators/{indicator['slug']}"
         for value in (await page.answer(path))["data"]["observations"]:
             if one := wanted.pop(value["slug"], None):
@@ -183,7 +182,7 @@ async def sources(page: Page) -> dict[str, Any]:
         "kinds": {one.value: f"{one.label}s" for one in codes.SourceKind},
         "holds": {row["slug"]: await holdings(page, row["slug"]) for row in found["data"]},
         "most": page.request.app.state.service.settings.count_limit,
-        "after": cursor_of(found["links"]["next"]),
+        "after": cursor_of(found),
     }
 
 
@@ -211,12 +210,12 @@ async def source(page: Page) -> dict[str, Any]:
         checks=("/v1/checks", {"source": slug}),
     )
     figures = found["figures"]["data"]
-    after = cursor_of(found["figures"]["links"]["next"])
+    after = cursor_of(found["figures"])
     first = figures[0]["start"] if cursor and figures else 0
     last = await start_of(page, {**asked, "cursor": after, "limit": 1}) if after else None
     quotes = [
         one
-        for one in await every(page, "/v1/quotes", {"source": slug})
+        for one in await page.every("/v1/quotes", {"source": slug})
         if one["start"] >= first and (last is None or one["start"] < last)
     ]
     return {

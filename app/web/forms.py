@@ -7,7 +7,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.web.page import Page, Query, Refused, View
+from app.web.page import Page, Query, View, corrected
+from app.within import Refused
 
 STATUS = "khorgos.form"
 """Where a request's scope holds the status of what was refused."""
@@ -74,16 +75,10 @@ def whole(problem: dict[str, Any]) -> dict[str, Any]:
 
 def told(page: Page, fault: dict[str, Any]) -> Wrong:
     """Say what is wrong, with a link to the page with what was probably meant in its place."""
-    name, meant = fault["parameter"], fault["did_you_mean"]
-    if meant is None or name not in page.query:
+    query = corrected(page.query, fault)
+    if query is None:
         return Wrong(fault["message"], None, None)
-    query: dict[str, Any] = {key: value for key, value in page.query.items() if key != "cursor"}
-    if fault["message"].startswith("unknown parameter"):
-        query[meant] = query.pop(name)
-    else:
-        parts = query[name].split(",")
-        query[name] = [meant if part.strip().lstrip("-") == str(fault["value"]) else part for part in parts]
-    return Wrong(fault["message"], meant, page.link(page.path, query))
+    return Wrong(fault["message"], fault["did_you_mean"], page.link(page.path, query))
 
 
 async def drawn(page: Page, name: str, query: Query) -> str | None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 import anyio
 import orjson
@@ -20,10 +20,10 @@ from starlette.routing import Route
 
 import app
 from app.ask import Service, settle_release
-from app.errors import Fault, InvalidValue, KhorgosError, UnknownParameter, nearest, respond
+from app.errors import RETRY_AFTER, Fault, InvalidValue, KhorgosError, UnknownParameter, nearest, respond
 from app.releases import Edition
 from app.web import words
-from app.within import ask
+from app.within import Refused, read
 
 HTML = "text/html; charset=utf-8"
 RELEASE = re.compile(r"[1-9][0-9]{0,8}")
@@ -43,17 +43,16 @@ TEMPLATE.filters |= words.FILTERS
 TEMPLATE.globals |= {"css": fingerprint("explorer.css"), "js": fingerprint("explorer.js"), "version": app.__version__}
 
 
-class Refused(Exception):
-    """What `/v1` refused, as its problem says it."""
-
-    def __init__(self, status: int, problem: dict[str, Any]) -> None:
-        super().__init__(problem["detail"])
-        self.status = status
-        self.problem = problem
-
-
 Query = Mapping[str, Any]
 """Parameters of a request: null is left out, a list is joined by commas."""
+ALL = 1000
+"""Rows of a page where every row is asked for."""
+
+
+def cursor_of(found: Mapping[str, Any]) -> str | None:
+    """Give the cursor of the page after an answer, if there is one."""
+    link = found["links"]["next"]
+    return parse_qs(urlsplit(link).query)["cursor"][0] if link else None
 
 
 def spelled(query: Query) -> str:
@@ -118,11 +117,18 @@ class Page:
 
     async def answer(self, path: str, query: Query | None = None) -> dict[str, Any]:
         """Give what /v1 answers at a path, of the release of this page. Raises Refused."""
-        status, body = await ask(self.request, quote(path), spelled({**(query or {}), "release": self.edition.number}))
-        found: dict[str, Any] = orjson.loads(body)
-        if status != HTTPStatus.OK:
-            raise Refused(status, found)
-        return found
+        return await read(self.request, quote(path), spelled({**(query or {}), "release": self.edition.number}))
+
+    async def every(self, path: str, query: Query) -> list[dict[str, Any]]:
+        """Give every row of a list, page after page. Raises Refused."""
+        rows: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            found = await self.answer(path, {**query, "limit": ALL, "cursor": cursor})
+            rows += found["data"]
+            cursor = cursor_of(found)
+            if cursor is None:
+                return rows
 
     async def answers(self, **asks: tuple[str, Query]) -> dict[str, dict[str, Any]]:
         """Give several answers, asked side by side, by their names. Raises Refused."""
@@ -237,26 +243,34 @@ def render(template: str, found: dict[str, Any]) -> bytes:
     return TEMPLATE.get_template(template).render(found).encode()
 
 
+def corrected(query: Query, fault: Mapping[str, Any]) -> dict[str, str] | None:
+    """Give a query with what was probably meant in place of what was wrong; nothing where that is not known."""
+    name, meant = fault["parameter"], fault["did_you_mean"]
+    if meant is None or name not in query or meant == "cursor":  # no page of another interface is a cursor
+        return None
+    kept = {key: str(value) for key, value in query.items() if key != "cursor"}
+    if fault["message"].startswith("unknown parameter"):
+        kept[meant] = kept.pop(name)
+        return kept
+    if "=" in meant:  # other parameters are meant
+        del kept[name]
+        return {**kept, **dict(parse_qsl(meant))}
+    parts = [meant if one.strip().lstrip("-") == str(fault["value"]) else one for one in kept[name].split(",")]
+    kept[name] = ",".join(parts) if meant in parts else meant
+    return kept
+
+
 def problem(request: Request, status: int, told: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """Answer with a page that says what is wrong, in the words of /v1, and what was probably meant."""
     service: Service = request.app.state.service
     number = service.releases.last[0]
-    links: list[tuple[dict[str, Any], str | None]] = []
-    for fault in told.get("errors", ()):
-        if fault["did_you_mean"]:
-            query = {**request.query_params}
-            wrong, right = fault["parameter"], fault["did_you_mean"]
-            if fault["message"].startswith("unknown parameter") and wrong in query:
-                query[right] = query.pop(wrong)
-            elif wrong in query:
-                query[wrong] = right
-            links.append((fault, f"?{urlencode(query, safe=',/')}"))
-        else:
-            links.append((fault, None))
+    given = dict(request.query_params)
+    meant = [(fault, corrected(given, fault)) for fault in told.get("errors", ())]
+    links = [(fault, query and f"?{urlencode(query, safe=',/')}") for fault, query in meant]
     at = str(request.scope.get("root_path", ""))
     frame = {"at": at, "number": number, "here": ""}
     content = render("problem.html", {**frame, "status": status, "told": told, "links": links})
     kept = {"Cache-Control": "no-store", **(headers or {})}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        kept.setdefault("Retry-After", "2")
+        kept.setdefault("Retry-After", RETRY_AFTER)
     return Response(content, status, kept, HTML)

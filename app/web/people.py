@@ -6,8 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from app import codes
-from app.web.page import Page, Query, View
-from app.web.trade import cursor_of
+from app.web.page import ALL, Page, View, cursor_of
 
 ROWS = 100
 """Quotes or people of a page."""
@@ -15,30 +14,17 @@ BOARDS = 8
 """Topics that are shown side by side where no topic is asked for."""
 FEW = 3
 """Quotes of a speaker on such a topic; the topic's own page has the others."""
-ALL = 1000
 SHOWN = "id,expert,expert_name,kind,text,exact,topics,source,section,start,end,speaker_basis,continues"
 ROLES = {one.value: one.label for one in codes.Role}
 
 Row = dict[str, Any]
 
 
-async def every(page: Page, path: str, query: Query) -> list[Row]:
-    """Give every row of a list, page after page. Raises Refused."""
-    rows: list[Row] = []
-    cursor = None
-    while True:
-        found = await page.answer(path, {**query, "limit": ALL, "cursor": cursor})
-        rows += found["data"]
-        cursor = cursor_of(found["links"]["next"])
-        if cursor is None:
-            return rows
-
-
 async def people(page: Page) -> dict[str, Any]:
     """Give what the page of people shows: everyone, or one topic. Raises Refused."""
     topic, cursor = page.query.get("topic"), page.query.get("cursor")
-    said = await every(page, "/v1/quotes", {"fields": "id,expert,kind,topics"})
-    topics = {one["slug"]: one for one in await every(page, "/v1/topics", {})}
+    said = await page.every("/v1/quotes", {"fields": "id,expert,kind,topics"})
+    topics = {one["slug"]: one for one in await page.every("/v1/topics", {})}
     heard = speakers(said)
     first = sorted(heard, key=lambda slug: (-len(heard[slug]), -sum(heard[slug].values()), slug))
     shared = [slug for slug in first if len(heard[slug]) > 1]
@@ -64,7 +50,7 @@ async def people(page: Page) -> dict[str, Any]:
         "themes": themes(found["risks"]["data"]),
         "risks": found["risks"]["meta"]["total"],
         "roles": ROLES,
-        "after": cursor_of((quotes if topic else found["experts"])["links"]["next"]),
+        "after": cursor_of(quotes if topic else found["experts"]),
     }
 
 
@@ -122,7 +108,7 @@ async def person(page: Page) -> dict[str, Any]:
         "heard": {name: sum(by.values()) for name, by in speakers(found["every"]["data"]).items()},
         "counts": counts(found["every"]["data"])[slug],
         "groups": grouped(quotes),
-        "after": cursor_of(found["quotes"]["links"]["next"]),
+        "after": cursor_of(found["quotes"]),
         "figures": found["figures"],
         "risks": found["risks"]["data"],
     }

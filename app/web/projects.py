@@ -4,9 +4,9 @@ from typing import Any
 
 from app import codes
 from app.web.forms import Form, FormView, asked, countries, drawn
-from app.web.page import Page
+from app.web.page import Page, cursor_of
 from app.web.snippets import downloads
-from app.web.trade import counted, cursor_of
+from app.web.trade import counted
 
 PROJECTS = "/v1/projects"
 ROWS = 100
@@ -42,7 +42,7 @@ async def projects(page: Page) -> dict[str, Any]:
         "portfolios_query": query,
         "empty": found["meta"].get("why_empty") if found else None,
         "counted": counted(found, settings.count_limit).replace("row", "named project") if found else None,
-        "after": cursor_of(found["links"]["next"]) if found else None,
+        "after": cursor_of(found) if found else None,
         "chart": chart if found and await drawn(page, "projects", chart) is None else None,
         "countries": places,
         "names": {one["code"]: one["name"] for one in places},

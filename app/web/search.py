@@ -9,8 +9,8 @@ from urllib.parse import quote, unquote
 from app.letters import bare
 from app.search import Term, read_terms
 from app.web.forms import Form, FormView, asked
-from app.web.page import Page, Query
-from app.web.trade import counted, cursor_of
+from app.web.page import Page, Query, cursor_of
+from app.web.trade import counted
 
 SEARCH = "/v1/search"
 ROWS = 50
@@ -82,7 +82,7 @@ async def search(page: Page) -> dict[str, Any]:
         "all": tally["meta"]["total"] if tally else None,
         "counted": counted(found, settings.count_limit).replace("row", "result") if found else None,
         "empty": found["meta"].get("why_empty") if found else None,
-        "after": cursor_of(found["links"]["next"]) if found else None,
+        "after": cursor_of(found) if found else None,
         "tries": TRIES,
         **await spoken(page, rows),
     }

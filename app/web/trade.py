@@ -2,12 +2,12 @@
 
 from collections import Counter
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote
 
 from app import codes
 from app.errors import Fault, InvalidValue, nearest
 from app.web.forms import Form, FormView, asked, countries, drawn
-from app.web.page import Page, spelled
+from app.web.page import Page, cursor_of, spelled
 from app.web.snippets import take_list
 
 FLOWS = "/v1/trade/flows"
@@ -62,7 +62,7 @@ async def trade(page: Page) -> dict[str, Any]:
     wanted = {**query, "limit": limit, "fields": [*dict.fromkeys((*SHOWN, *fields))] if fields else None}
     found = await asked(page, form, FLOWS, wanted)
     rows = found["data"] if found else []
-    after = cursor_of(found["links"]["next"]) if found else None
+    after = cursor_of(found) if found else None
     exact = {**query, "limit": limit} if after or "cursor" in query else query
     kind = page.query.get("kind") or fitting(rows)
     listed = {name: value for name, value in page.query.items() if name != "cursor"}
@@ -112,11 +112,6 @@ def refuse_misfits(page: Page) -> None:
         )
     if faults:
         raise InvalidValue.of(*faults)
-
-
-def cursor_of(link: str | None) -> str | None:
-    """Give the cursor of a link to the next page."""
-    return parse_qs(urlsplit(link).query)["cursor"][0] if link else None
 
 
 def counted(found: dict[str, Any], most: int) -> str:

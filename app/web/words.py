@@ -6,14 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 from app import codes
+from app.wording import FLOW_WORDS, capital, short
 
-FLOWS = {
-    "export": "exports",
-    "import": "imports",
-    "total": "total trade",
-    "re_export": "re-exports",
-    "re_import": "re-imports",
-}
 STEPS = ((10**12, "tn"), (10**9, "bn"), (10**6, "m"))
 """Short scale: trillion, billion, million."""
 MONTHS = (
@@ -34,8 +28,7 @@ def dollars(value: int | None) -> str:
         return "not stated"
     for step, name in STEPS:
         if abs(value) >= step:
-            short = f"{value / step:,.2f}".rstrip("0").rstrip(".")
-            return f"{'−' if value < 0 else ''}${short.lstrip('-')} {name}"
+            return f"{'−' if value < 0 else ''}${short(abs(value) / step)} {name}"
     return f"{'−' if value < 0 else ''}${abs(value):,}"
 
 
@@ -70,17 +63,12 @@ def month(value: str) -> str:
 
 def flow(value: str) -> str:
     """Give a flow in words."""
-    return FLOWS.get(value, spaced(value))
+    return FLOW_WORDS[codes.Flow(value)][0]
 
 
 def spaced(value: str) -> str:
     """Give a code as words."""
     return value.replace("_", " ").replace("-", " ")
-
-
-def capital(value: str) -> str:
-    """Give words with a capital at the start, the rest as it is."""
-    return value[:1].upper() + value[1:]
 
 
 def day(value: str | datetime | None) -> str:
