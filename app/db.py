@@ -46,6 +46,7 @@ class Database:
         self.url = read_url(settings.database_url)
         self._readers: dict[float, Engine] = {}
         self._lock = threading.Lock()
+        self._is_closed = False
 
     @property
     def is_sqlite(self) -> bool:
@@ -75,7 +76,11 @@ class Database:
         """Give a read-only connection. Raises what `translate` makes of the engine's errors."""
         try:
             with self.reader(timeout or self.settings.statement_timeout).connect() as connection:
-                yield connection
+                try:
+                    yield connection
+                finally:
+                    if self._is_closed and not connection.invalidated:  # no pool is left to give it back to
+                        connection.detach()
         except SQLAlchemyError as error:
             found = translate(error)
             raise (Busy("the database is being changed") if isinstance(found, PublishBusy) else found) from error
@@ -113,7 +118,8 @@ class Database:
             raise translate(error) from error
 
     def close(self) -> None:
-        """Let every connection go."""
+        """Let every connection go; one that is in use goes when its user is done."""
+        self._is_closed = True
         for engine in self._readers.values():
             engine.dispose()
         if "writer" in self.__dict__:

@@ -1,16 +1,18 @@
 """The database itself refuses every row that breaks a rule of the models, on each engine."""
 
+import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, timedelta, timezone
 from typing import Any
 
+import psycopg
 import pytest
 from conftest import Workshop
 from examples import BREAKS, EXAMPLES, NOW, Row
 from hypothesis import given
 from hypothesis import strategies as some
-from sqlalchemy import CheckConstraint, Connection, Index, Table, insert, literal, select
+from sqlalchemy import CheckConstraint, Connection, Index, Table, insert, literal, select, text
 from sqlalchemy.exc import IntegrityError
 
 from app import schema
@@ -270,3 +272,17 @@ def test_a_moment_comes_back_in_utc(connection: Connection, hours: int) -> None:
 
 def test_a_moment_that_is_null_stays_null(connection: Connection) -> None:
     assert connection.execute(select(literal(None, Utc()))).scalar_one() is None
+
+
+def test_a_connection_that_outlives_its_database_is_closed(private_seeded: Database) -> None:
+    database = Database(private_seeded.settings)
+    with database.read() as held:
+        database.close()
+        opened = held.connection.dbapi_connection
+        assert held.execute(text("SELECT 1")).scalar_one() == 1
+    with database.read() as later:
+        again = later.connection.dbapi_connection
+        assert later.execute(text("SELECT 1")).scalar_one() == 1
+    for one in (opened, again):
+        with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError)):
+            one.cursor().execute("SELECT 1")
