@@ -1,7 +1,6 @@
 """The rows of a page, column by column, in one step of the engine."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -109,8 +108,7 @@ class Runs:
 
     Columns that repeat come as one JSON text a row, read once for the rows that share it: what a driver takes for each
     value of twenty columns was half the time of an export. On SQLite rows are taken from the driver's cursor as they
-    are: SQLAlchemy's own rows, which nothing here needs, take as long again. PostgreSQL, which writes JSON on another
-    core, is asked for the next rows while these are written.
+    are: SQLAlchemy's own rows, which nothing here needs, take as long again.
     """
 
     def __init__(
@@ -138,16 +136,10 @@ class Runs:
         options = {} if self._is_raw else {"yield_per": size}
         self._found = connection.execution_options(**options).execute(query, values)
         self._size = size
-        self._ahead = ThreadPoolExecutor(1) if packed and not is_sqlite else None
-        self._next: Future[list[Sequence[Any]]] | None = None
 
     def following(self) -> list[Sequence[Any]]:
         """Give the next rows; no column when there are no more."""
-        if self._ahead is None:
-            columns = self.fetched()
-        else:
-            columns = (self._next or self._ahead.submit(self.fetched)).result()
-            self._next = self._ahead.submit(self.fetched) if columns else None
+        columns = self.fetched()
         return self._packing.undone(columns) if self._packing and columns else columns
 
     def fetched(self) -> list[Sequence[Any]]:
@@ -162,8 +154,6 @@ class Runs:
 
     def close(self) -> None:
         """Let the cursor go."""
-        if self._ahead is not None:
-            self._ahead.shutdown(cancel_futures=True)  # the driver's connection takes one statement at a time
         self._found.close()
 
 
