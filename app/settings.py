@@ -1,6 +1,8 @@
 """Every setting of the service: `KHORGOS_*` in the environment, built once and passed in."""
 
-from pydantic import Field
+import re
+
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,7 +17,6 @@ class Settings(BaseSettings):
     root_path: str = Field("", description="path prefix that a reverse proxy strips, such as /khorgos")
     public_url: str = Field(
         "",
-        pattern=r"^(https?://[A-Za-z0-9.\-\[\]:]+)?$",
         description="scheme and host that readers know, such as https://khorgos.example; else those of the socket",
     )
 
@@ -38,3 +39,11 @@ class Settings(BaseSettings):
     release_ttl: float = Field(0.5, ge=0, description="how long the current release may be remembered")
     cache_bytes: int = Field(64 * 2**20, ge=0, description="memory for finished answers in each worker; 0 keeps none")
     max_age: int = Field(60, ge=0, description="Cache-Control max-age of unpinned answers")
+
+    @field_validator("public_url")
+    @classmethod
+    def check_public_url(cls, url: str) -> str:
+        """Refuse what is no scheme and host."""
+        if url and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", url):
+            raise ValueError("it must be a scheme and a host without a path, such as https://khorgos.example")
+        return url

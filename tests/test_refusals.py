@@ -68,6 +68,12 @@ def khorgos(folder: Path, *words: str, **settings: str) -> "subprocess.Completed
             "KHORGOS_PAGE_LIMIT cannot be '0': it must be at least 1; "
             "KHORGOS_POOL_WAIT cannot be '0': it must be above 0",
         ),
+        (
+            ["check"],
+            {"KHORGOS_PUBLIC_URL": "khorgos.example"},
+            "KHORGOS_PUBLIC_URL cannot be 'khorgos.example': it must be a scheme and a host without a path, "
+            "such as https://khorgos.example",
+        ),
     ],
 )
 def test_a_wrong_setting_is_told_in_one_line(
