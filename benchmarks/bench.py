@@ -1,4 +1,4 @@
-"""Prints how Khorgos compares with peers in one run: imports, memory, latency, sums, pages, exports; as ratios.
+"""Prints how Khorgos compares with peers in one run: imports, memory, latency, sums, pages, exports, start; as ratios.
 
     make bench
     .venv/bin/python benchmarks/bench.py [--rows 1000000] [--rows-large 10000000] [--only import,...] [--postgres URL]
@@ -35,6 +35,7 @@ from runs import (
     high_water,
     latency,
     rate,
+    run,
     serving,
 )
 from sqlalchemy import URL
@@ -109,11 +110,11 @@ class Bench:
         """Give the median time of the imports so far."""
         return median(one.seconds for one in self.imports[engine, rows])
 
-    def client(self, url: URL) -> AbstractContextManager[Client]:
-        """Run the service over a database."""
+    def client(self, url: URL, path: str = "/readyz") -> AbstractContextManager[Client]:
+        """Run the service over a database until it answers a path."""
         port = free_port()
         command = [self.place.khorgos, "serve", "--no-setup", "--port", str(port)]
-        return serving(command, port, "/readyz", environment(url), self.place.folder)
+        return serving(command, port, path, environment(url), self.place.folder)
 
 
 def bench_import(bench: Bench) -> Iterator[Result]:
@@ -292,6 +293,24 @@ def bench_repeated(bench: Bench) -> Iterator[Result]:
         yield Result(f"page again, {kind}", f"{ours:,.0f} / s", against, ratio, f"at least {GOAL}", ratio >= GOAL)
 
 
+def bench_start(bench: Bench) -> Iterator[Result]:
+    """From the command to its first answer, on a seeded database, against an empty application."""
+    url, times = bench.place.database("sqlite"), []
+    run([bench.place.khorgos, "seed"], environment(url))
+    for _ in range(bench.args.repeat):
+        began = time.perf_counter()
+        with bench.client(url, "/v1/trade/flows?country=kazakhstan&year=2024"):
+            ours = time.perf_counter() - began
+        port = free_port()
+        command = [sys.executable, "-m", "uvicorn", "--app-dir", str(PEERS), "empty:app", "--port", str(port)]
+        began = time.perf_counter()
+        with serving(command, port, "/", dict(os.environ), bench.place.folder):
+            times.append((ours, time.perf_counter() - began))
+    ours, peer = (median(one) for one in zip(*times, strict=True))
+    work, against = "start to first answer", f"uvicorn, empty FastAPI {peer:.2f} s"
+    yield Result(work, f"{ours:.2f} s", against, ours / peer, "at most 1 s more", ours - peer <= 1)
+
+
 def pages_of(url: URL) -> list[str]:
     """Give different filters that leave at least a page, in no order. Raises Failed when there is none."""
     pages = []
@@ -323,6 +342,7 @@ WORKS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "pages": bench_pages,
     "exports": bench_exports,
     "repeated": bench_repeated,
+    "start": bench_start,
     "memory": bench_memory,
 }
 
