@@ -5,34 +5,33 @@ one more each); a table without a limit streams, its first rows fetched before t
 after that breaks the connection so that no short file passes for a whole one.
 """
 
-import base64
-import hashlib
 import re
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from datetime import date, datetime
 from itertools import chain
 from typing import Any, cast
 
 import anyio
 import orjson
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, Connection
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from app.ask import Ask, asked, broken_cursor, cursor_state
+from app.ask import Ask, asked
+from app.cursors import read_cursor, write_cursor
 from app.db import BATCH
 from app.empty import why_empty
-from app.errors import Contradiction, Fault, NoSuchRecord, OverLimit, QueryTimeout, nearest
+from app.errors import Contradiction, Fault, NoSuchRecord, OverLimit, QueryTimeout
 from app.evidence import cited
 from app.filters import Clause, clauses_of
-from app.formats import ARRAY, JSON, JSON_MEDIA, WRITTEN, flat
+from app.formats import JSON, JSON_MEDIA, WRITTEN, flat
 from app.formats.base import Cited, Column, Format, Kind, Sheet
+from app.nearest import nearest
 from app.params import ListParams, RecordParams, TableParams, refuse_unknown_fields
 from app.plan import Plan, Selected, plan_list, plan_record
-from app.query import Order, Resource, chosen, column_of, select_rows
+from app.query import Resource, chosen, column_of, select_rows
 
 Narrow = Callable[[Ask, Resource, tuple[Clause, ...]], tuple[Resource, tuple[Clause, ...]]]
 """Makes a resource of its own out of a request, where the table alone does not answer it."""
@@ -343,51 +342,3 @@ class Export(StreamingResponse):
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self.held.close)
-
-
-PAGING = frozenset({"cursor", "limit", "fields", "format", "count", "release"})
-"""Parameters that may change from page to page of one list."""
-
-
-def fingerprint(plan: Plan) -> str:
-    """Tell one list from another: what a cursor must have been made for."""
-    canonical = plan.ask.canonical
-    kept = [(name, value) for name, value in canonical if name not in PAGING and (name, value) != ("shape", ARRAY)]
-    key = orjson.dumps([plan.ask.request.scope["path"], plan.ask.edition.number, kept])
-    return hashlib.sha256(key).hexdigest()[:12]
-
-
-def write_cursor(plan: Plan, rows: Selected) -> str:
-    """Write where a page ended: release, list, and the keys of its last row."""
-    state = [plan.ask.edition.number, fingerprint(plan), plan.last_keys(rows)]
-    return base64.urlsafe_b64encode(orjson.dumps(state)).decode().rstrip("=")
-
-
-def read_cursor(text: str, plan: Plan) -> list[Any]:
-    """Read where the page before ended. Raises InvalidCursor."""
-    _, made_for, keys = cursor_state(text)
-    if made_for != fingerprint(plan):
-        raise broken_cursor(text, "it was made for another list, order or release")
-    try:
-        return [typed(value, key) for value, key in zip(keys, plan.prepared.order, strict=True)]
-    except (ValueError, TypeError) as error:
-        raise broken_cursor(text, "it is not one that this service wrote") from error
-
-
-def typed(value: Any, key: Order) -> Any:
-    """Give a cursor's value in the type of its key. Raises TypeError, ValueError."""
-    expected = key.column.type.python_type
-    if value is None and key.nullable:
-        return None
-    if expected in (date, datetime):
-        return expected.fromisoformat(value)
-    if expected is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not expected:
-        raise TypeError
-    bits = 63 if isinstance(key.column.type, BigInteger) else 31
-    if expected is int and not -(2**bits) <= value < 2**bits:
-        raise ValueError
-    if expected is str and b"\0" in value.encode():
-        raise ValueError
-    return value

@@ -30,11 +30,11 @@ from app.errors import (
     OverLimit,
     RepeatedParameter,
     UnknownParameter,
-    nearest,
 )
 from app.filters import bind
 from app.formats import ARRAY, JSON, JSON_MEDIA, WRITTEN, formats_of, is_there, media_types
 from app.names import OWN_VOICE
+from app.nearest import nearest
 from app.params import TableParams, given, vocabulary
 from app.recent import Recent
 from app.releases import Edition, Releases

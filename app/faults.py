@@ -24,9 +24,9 @@ from app.errors import (
     RequestError,
     UnknownParameter,
     method_not_allowed,
-    nearest,
     respond,
 )
+from app.nearest import nearest
 
 SHORT = 60
 """Length up to which a wrong value is repeated in a message."""

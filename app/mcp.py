@@ -27,10 +27,10 @@ from app.errors import (
     NotInstalled,
     UnknownParameter,
     failed,
-    nearest,
     respond,
 )
 from app.guard import MCP
+from app.nearest import nearest
 from app.within import ask
 
 if TYPE_CHECKING:

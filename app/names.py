@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from app.codes import NOT_STATED, CountryKind
-from app.errors import Fault, UnknownName, nearest
+from app.errors import Fault, UnknownName
 from app.letters import bare
 from app.models import (
     Country,
@@ -21,6 +21,7 @@ from app.models import (
     Source,
     Topic,
 )
+from app.nearest import nearest
 
 OWN_VOICE = "self"
 """The word that asks for what a source states in its own voice."""

@@ -16,7 +16,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from app import codes
-from app.errors import Fault, InvalidValue, nearest
+from app.errors import Fault, InvalidValue
+from app.nearest import nearest
 from app.periods import ACCEPTED, parse_period
 
 T = TypeVar("T")

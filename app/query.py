@@ -28,11 +28,12 @@ from sqlalchemy import (
 )
 
 from app.codes import NOT_STATED
-from app.errors import Fault, InvalidValue, nearest
+from app.errors import Fault, InvalidValue
 from app.filters import Clause, Column, has_set
 from app.formats.base import Column as FormatColumn
 from app.formats.base import Kind
 from app.names import visible
+from app.nearest import nearest
 from app.params import refuse_unknown_fields
 
 

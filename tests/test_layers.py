@@ -9,13 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = (
-    {"app", "codes", "errors", "settings"},
+    {"app", "codes", "errors", "nearest", "settings"},
     {"compress", "db", "faults", "formats", "letters", "metrics", "models", "periods", "recent", "wording"},
     {"fetch", "names", "params", "schema", "search", "store", "within"},
     {"checks", "evidence", "ingest", "releases", "verify"},
     {"filters"},
     {"ask", "query"},
     {"empty", "plan"},
+    {"cursors"},
     {"answer"},
     {"envelope", "exports", "flows", "routes"},
     {"sdmx"},
@@ -43,6 +44,7 @@ KNOWS = {
             "query",
             "empty",
             "plan",
+            "cursors",
             "flows",
             "exports",
             "releases",

@@ -12,9 +12,9 @@ import pytest
 from conftest import Workshop
 from starlette.testclient import TestClient
 
-from app.errors import nearest
 from app.formats import TABLE_FORMATS
 from app.main import create_app
+from app.nearest import nearest
 from app.openapi import DESCRIPTION
 from app.settings import Settings
 

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from app import __version__
 from app.ask import take_no_parameters
 from app.envelope import OTHER, problems
-from app.errors import Fault, NoSuchRecord, leaves, nearest
+from app.errors import Fault, NoSuchRecord, leaves
+from app.nearest import nearest
 
 router = APIRouter(prefix="/v1", tags=["Index"], dependencies=[Depends(take_no_parameters)])
 

@@ -20,7 +20,8 @@ from app.charts.params import (
     TradeImage,
 )
 from app.envelope import HEADERS, OTHER, UNCHANGED, Page, named, problems
-from app.errors import Fault, NoSuchRecord, nearest
+from app.errors import Fault, NoSuchRecord
+from app.nearest import nearest
 from app.params import Params
 from app.routes import TableRoute
 

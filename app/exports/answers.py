@@ -11,13 +11,14 @@ from starlette.responses import Response
 
 from app.answer import attachment, json_response, unchanged
 from app.ask import Ask, Service, asked, installed, refuse_repeats, settle_release
-from app.errors import Fault, NoSuchRecord, nearest
+from app.errors import Fault, NoSuchRecord
 from app.exports.facts import Facts, Known
 from app.exports.files import Built, Files
 from app.exports.ranges import OpenFile, ranges_asked
 from app.exports.tables import FORMATS, Table, digest, written_by
 from app.formats import is_there
 from app.formats.base import Format
+from app.nearest import nearest
 from app.params import Params
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from app.errors import SeedInvalid, nearest
+from app.errors import SeedInvalid
 from app.ingest.records import RECORDS, TABLES
 from app.ingest.yaml_lines import Lined
 from app.models import Codes
+from app.nearest import nearest
 
 HEADER = 1
 """The line that names the fields; what is wrong with the file as a whole is told there."""

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from app.codes import NOT_STATED
-from app.errors import nearest
 from app.ingest.publish import MODELS, Dataset
 from app.models import SearchEntry
+from app.nearest import nearest
 
 NAMED: Mapping[str, tuple[str, ...]] = {
     "country": ("countries",),

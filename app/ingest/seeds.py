@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.codes import NOT_STATED, ReleaseKind
 from app.db import Database
-from app.errors import SeedInvalid, nearest
+from app.errors import SeedInvalid
 from app.ingest import csv_lines, yaml_lines
 from app.ingest.publish import Dataset, RowRefused, digest, key_of, publish
 from app.ingest.records import OF_FIGURE, RECORDS, TABLES, Unfit, complete
 from app.ingest.references import known_keys, unknown_names
 from app.ingest.yaml_lines import Lined
 from app.models import Evidence, Figure, Source, TradeFlow
+from app.nearest import nearest
 
 FRAGMENT = ("exact", "start", "end")
 LOADERS: Mapping[str, Callable[[Path, str], Lined]] = {

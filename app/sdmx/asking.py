@@ -20,9 +20,9 @@ from app.errors import (
     NotAcceptable,
     OverLimit,
     UnknownName,
-    nearest,
 )
 from app.names import fold
+from app.nearest import nearest
 from app.params import DIGITS, Params, Text
 from app.releases import Edition
 from app.sdmx.cube import AGENCY, VERSION, Component, Cube, Selection

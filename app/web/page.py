@@ -20,7 +20,8 @@ from starlette.routing import Route
 
 import app
 from app.ask import Service, settle_release
-from app.errors import RETRY_AFTER, Fault, InvalidValue, KhorgosError, UnknownParameter, nearest, respond
+from app.errors import RETRY_AFTER, Fault, InvalidValue, KhorgosError, UnknownParameter, respond
+from app.nearest import nearest
 from app.releases import Edition
 from app.web import words
 from app.within import Refused, read

@@ -5,7 +5,8 @@ from typing import Any
 from urllib.parse import quote
 
 from app import codes
-from app.errors import Fault, InvalidValue, nearest
+from app.errors import Fault, InvalidValue
+from app.nearest import nearest
 from app.web.forms import Form, FormView, asked, countries, drawn
 from app.web.page import Page, cursor_of, spelled
 from app.web.snippets import take_list
