@@ -16,7 +16,7 @@ COMPILE := pip compile pyproject.toml --quiet --universal --python-version 3.11 
            --no-header --no-annotate --no-emit-index-url $(LOCKFLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint bench format lock clean
+.PHONY: help serve test torture lint bench format lock clean
 
 help: ## what there is to run
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,9 @@ serve: $(RUNTIME) ## install if needed, then run the service; ARGS="--port 9000"
 
 test: lint ## everything that must hold: style, types, tests on both engines, coverage; ARGS go to pytest
 	$(BIN)/pytest --numprocesses auto --dist worksteal --cov $(ARGS)
+
+torture: $(DEV) ## the long forms of the tests of faults, some hours; prints what it measured; ARGS go to pytest
+	KHORGOS_TORTURE=1 $(BIN)/pytest -m 'torture or long' --numprocesses auto --dist worksteal $(ARGS)
 
 lint: $(DEV) ## style and types alone
 	$(BIN)/ruff check

@@ -23,11 +23,28 @@ from app.main import create_app
 from app.settings import Settings
 
 ENGINES = ("sqlite", "postgres")
+TORTURE = bool(os.environ.get("KHORGOS_TORTURE"))
+"""Whether `make torture` runs: the long form of what has two."""
 SEEDS = Path(__file__).parent.parent / "seeds"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 hypothesis.settings.register_profile("khorgos", deadline=None, database=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("khorgos")
+
+
+def times(short: int, long: int) -> int:
+    """Give how often something is done: in `make test`, or in `make torture`."""
+    return long if TORTURE else short
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have measured: `record_property("figure", "...")` tells one."""
+    reports = [one for found in terminalreporter.stats.values() for one in found if isinstance(one, pytest.TestReport)]
+    figures = [(one.nodeid, text) for one in reports for name, text in one.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("measured")
+    for test, text in sorted(set(figures)):
+        terminalreporter.write_line(f"{test.partition('::')[2]}: {text}")
 
 
 class Postgres:
