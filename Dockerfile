@@ -2,14 +2,15 @@ FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 
-COPY requirements.lock ./
-RUN pip wheel --require-hashes --requirement requirements.lock --wheel-dir /wheels
+COPY requirements.lock requirements-build.lock ./
+RUN pip wheel --require-hashes --requirement requirements.lock --wheel-dir /wheels \
+ && pip install --require-hashes --requirement requirements-build.lock
 
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY app app
 COPY migrations migrations
 COPY seeds seeds
-RUN pip wheel --no-deps --wheel-dir /wheels .
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 
 # Nothing is fetched from here on. Byte code is compiled now: the running container need not write.
 RUN python -m venv /venv \

@@ -3,6 +3,7 @@
 PYTHON ?= python3
 UV     ?= $(if $(wildcard $(BIN)/uv),$(BIN)/uv,uv)
 ARGS   ?=
+SBOM   ?= dist/khorgos-sbom.cdx.json
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -12,11 +13,12 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV     := $(VENV)/.installed-dev
 
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -qq
-COMPILE := pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+LOCKS   := requirements.lock requirements-build.lock requirements-dev.lock
+COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
            --no-header --no-annotate --no-emit-index-url $(LOCKFLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test torture lint bench format lock clean
+.PHONY: help serve test torture lint bench format lock audit sbom clean
 
 help: ## what there is to run
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,9 +47,18 @@ format: $(DEV) ## put the code in order
 
 lock: ## pin the dependencies anew (needs uv); LOCKFLAGS=--upgrade takes newer versions
 	@command -v $(UV) >/dev/null || { echo 'make lock needs uv: $(BIN)/pip install uv'; exit 1; }
-	$(UV) $(COMPILE) --extra dev --output-file requirements-dev.lock
-	$(UV) $(COMPILE) --extra all --constraint requirements-dev.lock --output-file requirements.lock
-	@! grep -n '://' requirements.lock requirements-dev.lock || { echo 'a lock must not name where it came from'; exit 1; }
+	$(UV) $(COMPILE) pyproject.toml --extra dev --output-file requirements-dev.lock
+	$(UV) $(COMPILE) pyproject.toml --extra all --constraint requirements-dev.lock --output-file requirements.lock
+	$(UV) $(COMPILE) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
+	@! grep -n '://' $(LOCKS) || { echo 'a lock must not name where it came from'; exit 1; }
+
+audit: $(DEV) ## ask for known vulnerabilities of all that is locked; AUDITFLAGS="-s osv" asks another source
+	$(BIN)/python .ci/audit.py $(BIN)/pip-audit $(LOCKS) -- $(AUDITFLAGS)
+
+sbom: $(DEV) ## list all that the service is made of, with hashes, as CycloneDX in dist/
+	@mkdir -p $(dir $(SBOM))
+	$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-format JSON --output-file $(SBOM)
 
 clean: ## remove .venv, caches and reports; databases stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis .coverage .coverage.* htmlcov dist
@@ -63,12 +74,12 @@ endef
 # Gone or dangling, as when the system's Python is replaced: then both stamps are stale.
 $(BIN)/python: ;
 
-$(RUNTIME): requirements.lock pyproject.toml $(BIN)/python
+$(RUNTIME): requirements.lock requirements-build.lock pyproject.toml $(BIN)/python
 	$(make_venv)
 	@echo 'Installing into $(VENV), once ...'
 	@rm -f $@
-	@$(PIP) install --require-hashes -r requirements.lock
-	@$(PIP) install --no-deps --editable .
+	@$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # The development lock holds the runtime one, so a fresh DEV makes RUNTIME fresh too.

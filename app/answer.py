@@ -6,6 +6,7 @@ after that breaks the connection so that no short file passes for a whole one.
 """
 
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from itertools import chain
@@ -13,6 +14,7 @@ from typing import Any, cast
 
 import anyio
 import orjson
+from anyio.lowlevel import checkpoint
 from pydantic import BaseModel
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -56,7 +58,7 @@ def answer(request: Request, params: ListParams, resource: Resource, narrow: Nar
     if ask.format != JSON and bound.limit is None:
         return at_once(plan, after) if WRITTEN[ask.format].most_rows else stream(plan, after)
     timeout = ask.service.settings.search_timeout if getattr(bound, "q", None) else None
-    with ask.service.place(ask.service.queries), ask.service.database.read(timeout) as connection:
+    with ask.service.database.read(timeout) as connection:
         return page(connection, plan, after)
 
 
@@ -72,7 +74,7 @@ def answer_rows(
     refuse_unknown_fields(params.fields, names)
     if ask.is_known:
         return unchanged(ask)
-    with ask.service.place(ask.service.queries), ask.service.database.read() as connection:
+    with ask.service.database.read() as connection:
         found, more = make(connection, ask)
         kept = params.fields or names
         if ask.format != JSON:
@@ -123,7 +125,7 @@ def answer_one(
     plan = plan_record(ask, resource, clause, () if extra else wanted)
     if ask.is_known:
         return unchanged(ask)
-    with ask.service.place(ask.service.queries), ask.service.database.read() as connection:
+    with ask.service.database.read() as connection:
         found = plan.records(connection, plan.page(connection, None, 1)[0])
         if not found:
             raise no_such(connection, plan, clause)
@@ -237,7 +239,7 @@ def at_once(plan: Plan, after: list[Any] | None) -> Response:
     """Answer a whole list in a format that takes so many rows. Raises OverLimit for more."""
     service, form = plan.ask.service, WRITTEN[plan.ask.format]
     with (
-        service.place(service.exports),
+        service.exporting(),
         service.database.read(service.settings.export_timeout) as connection,
     ):
         plan.refuse(connection)
@@ -257,11 +259,14 @@ def parts(
     connection: Connection, plan: Plan, after: list[Any] | None = None
 ) -> Generator[tuple[bytes, int], None, None]:
     """Give the bytes of a whole list bit by bit, each with how many rows it is of; rows are there from the first on."""
+    ends = time.monotonic() + plan.ask.service.settings.export_timeout
     with closing(plan.runs(connection, after, BATCH)) as runs:
         rows = runs.following()
         writer = WRITTEN[plan.ask.format].writer(sheet_of(plan, connection))
         yield writer.start(), 0
         while rows:
+            if time.monotonic() > ends:  # the engine's own limit is of each statement
+                raise QueryTimeout("the export took longer than its limit")
             yield writer.rows(cells(plan, connection, rows)), len(rows[0])
             rows = runs.following()
         for end in writer.end():
@@ -298,7 +303,7 @@ def stream(plan: Plan, after: list[Any] | None) -> Response:
         return StreamingResponse(iter(()), headers=headers, media_type=form.media_type)
     service = plan.ask.service
     with ExitStack() as opening:
-        opening.enter_context(service.place(service.exports))
+        opening.enter_context(service.exporting())
         connection = opening.enter_context(service.database.read(service.settings.export_timeout))
         plan.refuse(connection)
         found = opening.enter_context(closing(parts(connection, plan, after)))
@@ -336,6 +341,7 @@ class Export(StreamingResponse):
         async def sending(message: Message) -> None:
             with anyio.fail_after(self.patience):
                 await send(message)
+                await checkpoint()  # sending to a client that is gone waits for nothing, and nobody else would run
 
         try:
             await super().__call__(scope, receive, sending)

@@ -1,11 +1,13 @@
 """A request, settled: its release, its names looked up, its format, its one spelling and its ETag."""
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from functools import cached_property
@@ -52,7 +54,7 @@ class Service:
     settings: Settings
     database: Database
     releases: Releases
-    queries: threading.BoundedSemaphore = field(init=False)
+    queries: asyncio.Semaphore = field(init=False)
     exports: threading.BoundedSemaphore = field(init=False)
     drawings: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     """Places for charts that are drawn: the library that draws does so one at a time."""
@@ -60,20 +62,45 @@ class Service:
     """What `plan` has prepared, by the form of the requests that it serves."""
 
     def __post_init__(self) -> None:
-        self.queries = threading.BoundedSemaphore(self.settings.queries)
+        self.queries = asyncio.Semaphore(self.settings.queries)
         self.exports = threading.BoundedSemaphore(self.settings.exports)
 
-    @contextmanager
-    def place(self, places: threading.BoundedSemaphore) -> Iterator[None]:
-        """Hold one of the places there are. Raises Busy when none is free in time."""
-        if not places.acquire(timeout=self.settings.pool_wait):
-            raise Busy("the service answers as many requests as it can: try again shortly")
+    @asynccontextmanager
+    async def admitted(self) -> AsyncIterator[None]:
+        """Hold one of the places for requests; who waits for one takes no thread. Raises Busy when none comes free."""
+        if self.queries.locked():
+            try:
+                async with asyncio.timeout(self.settings.wait):
+                    await self.queries.acquire()
+            except TimeoutError:
+                raise full() from None
+        else:
+            await self.queries.acquire()
         try:
             yield
         finally:
-            places.release()
+            self.queries.release()
+
+    @contextmanager
+    def exporting(self) -> Iterator[None]:
+        """Hold one of the places for exports. Raises Busy when none is free in time, TooManyRequests."""
+        if count := COUNTED.get():
+            count()
+        if not self.exports.acquire(timeout=self.settings.wait):
+            raise full()
+        try:
+            yield
+        finally:
+            self.exports.release()
 
 
+def full() -> Busy:
+    """The answer where every place is taken."""
+    return Busy("the service answers as many requests as it can: try again shortly")
+
+
+COUNTED: ContextVar[Callable[[], None] | None] = ContextVar("counted", default=None)
+"""Counts an export of the request at hand, where a rate is held. Raises TooManyRequests."""
 SETTLED = "khorgos.settled"
 """Where a request's scope holds what becomes known of it."""
 
@@ -131,7 +158,7 @@ class Ask:
         """A strong tag of release, request, format, version and what is answered unasked; the body is not looked at."""
         path, settings = self.request.scope["path"], self.service.settings
         unasked = (app.__version__, settings.page_limit, settings.count_limit, settings.root_path)
-        key = orjson.dumps([unasked, self.edition.number, path, self.canonical, self.format])
+        key = orjson.dumps([unasked, self.edition.mark, path, self.canonical, self.format])
         return f'"{hashlib.sha256(key).hexdigest()[:32]}"'
 
     @property

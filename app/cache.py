@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.ask import SETTLED, Settled
 from app.compress import held_tags
 from app.guard import READS
+from app.ids import ROUTE
 from app.metrics import Metrics
 from app.releases import Releases
 from app.settings import Settings
@@ -23,6 +24,8 @@ PATHS = ("/v1/", "/sdmx/")
 HEADERS = frozenset((b"accept", b"accept-encoding", b"origin", b"if-none-match", b"range"))
 SHARE = 8
 """No answer takes more of the memory than one part in so many."""
+PINNED = 5.0
+"""Seconds after which, while only pinned answers are given, it is looked whether the database is still the same one."""
 NO_BODY: Message = {"type": "http.response.body", "body": b""}
 
 
@@ -48,6 +51,11 @@ class Look:
         if age > self._ttl / 2 and not self._is_running():
             self._start()
         return number
+
+    def refresh(self) -> None:
+        """Look anew where nobody has for long; who is answered does not wait."""
+        if time.monotonic() - self._releases.last[1] > self._ttl + PINNED and not self._is_running():
+            self._start()
 
     async def newest(self, arrived: float) -> int | None:
         """Give the release that is current for a request that came at a time; nothing when it cannot be told."""
@@ -89,6 +97,7 @@ class Cache:
         self.metrics = metrics
         self.store = store
         self.look = Look(releases, settings.release_ttl)
+        self.lineage = releases.lineage
         self.flights: dict[Key, asyncio.Future[bool]] = {}
         self.paths = with_root((*PATHS, *(path for path in pages if path != "/" and path.endswith("/"))), settings)
         self.pages = frozenset(with_root(pages, settings))
@@ -105,10 +114,20 @@ class Cache:
         ):
             await self.app(scope, receive, send)
             return
+        if self.lineage != self.releases.lineage:
+            self.start_anew()
         kept = self.store.get(asked[0])
+        if kept is not None and kept.is_pinned:
+            self.look.refresh()
         is_right = kept is not None and (kept.is_pinned or kept.release == self.look.known())
         if kept is None or not is_right or not await self.give(kept, asked, scope, send, started):
             await self.find(asked, scope, receive, send)
+
+    def start_anew(self) -> None:
+        """Keep nothing of a database that is another since: the number of a release may be given again."""
+        self.lineage = self.releases.lineage
+        self.store.clear()
+        self.flights.clear()
 
     async def find(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         """Look which release is current, wait for an equal request that is under way, or answer anew."""
@@ -133,6 +152,9 @@ class Cache:
         if kept.is_pinned:
             return True
         number = self.look.known() or await self.look.newest(arrived)
+        if self.lineage != self.releases.lineage:
+            self.start_anew()
+            return False
         if number is not None and number != kept.release:
             self.store.clear()
         return number == kept.release
@@ -145,6 +167,7 @@ class Cache:
             status, start, body = 304, unchanged, NO_BODY
         if start is None:
             return False
+        scope[ROUTE] = kept.route
         await send(start)
         await send(NO_BODY if scope["method"] == "HEAD" else body)
         self.metrics.tally(kept.route, status).count(time.perf_counter() - started)
@@ -155,6 +178,7 @@ class Cache:
         """Answer anew, keep the answer if it may be kept, and tell those who wait before the client has read it."""
         flight = self.flights[alike] = asyncio.get_running_loop().create_future()
         settled = scope[SETTLED] = Settled()
+        lineage = self.lineage
         start: Message | None = None
 
         def land(*, look_again: bool) -> None:
@@ -173,7 +197,7 @@ class Cache:
             elif start is not None:
                 begun, start = start, None
                 is_whole = not message.get("more_body", False)
-                if is_whole:
+                if is_whole and lineage == self.releases.lineage:
                     self.keep(key, alike, scope, settled, begun, message)
                 land(look_again=is_whole)
                 await send(begun)

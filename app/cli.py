@@ -1,34 +1,38 @@
 """The command line: parses, calls, prints. No logic."""
 
-import errno
-import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy import select
 
-from app import __version__, schema
+from app import __version__, fault, logs, schema, server
 from app.ask import Service
+from app.backup import Progress as Told
+from app.backup import backup as make_backup
+from app.backup import restore as put_back
 from app.checks import findings
 from app.codes import Verdict
 from app.db import Database
-from app.errors import CannotListen, KhorgosError
+from app.errors import InvalidSetting, KhorgosError
 from app.exports.answers import Exports
 from app.exports.folder import write_folder
 from app.faults import invalid_setting
-from app.ingest.importer import Format, Job, baci_format, comtrade_format, run_import
+from app.ingest.importer import Job, baci_format, comtrade_format, run_import
 from app.ingest.seeds import seed as publish_seeds
 from app.ingest.withdraw import withdraw as take_back
 from app.models import Release
 from app.releases import Releases
 from app.settings import Settings
+from app.stop import Stop, Stopped
 from app.tables import TABLES
 from app.verify import verify as prove
 
@@ -43,6 +47,9 @@ Files = Annotated[list[Path], typer.Argument(help=".csv, .gz or .zip", exists=Tr
 DryRun = Annotated[bool, typer.Option("--dry-run", help="read and check all, publish nothing")]
 MaxBad = Annotated[float, typer.Option(help="share of bad rows up to which the rest is published", min=0, max=1)]
 ReportTo = Annotated[Path, typer.Option("--report", help="file for the bad rows, with reason and line")]
+Hashes = Annotated[
+    list[str] | None, typer.Option("--sha256", help="SHA-256 of a file in hexadecimal; one for each, in their order")
+]
 BAD_ROWS = Path("khorgos-bad-rows.csv")
 Directory = Annotated[Path | None, typer.Argument(help="seed folders; else those that ship with Khorgos")]
 
@@ -56,7 +63,12 @@ class ExportFormat(StrEnum):
 
 def database() -> Database:
     """Open the database that the settings name."""
-    return Database(read_settings())
+    settings = read_settings()
+    try:
+        fault.arm(settings.fault)
+    except ValueError as error:
+        raise InvalidSetting(f"KHORGOS_FAULT cannot be {settings.fault[:40]!r}: {error}") from error
+    return Database(settings)
 
 
 def read_settings() -> Settings:
@@ -65,21 +77,6 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise invalid_setting(error, Settings.model_config["env_prefix"]) from error
-
-
-def require_free(host: str, port: int) -> None:
-    """Refuse an address that is taken or not to be had, before anything is done for it. Raises CannotListen."""
-    try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            with socket.socket(family, kind, protocol) as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                trial.bind(address)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise CannotListen(f"port {port} is in use: --port names another") from error
-        raise CannotListen(f"{host}:{port} cannot be listened at: {error.strerror}") from error
 
 
 def shown(*columns: ProgressColumn) -> Progress:
@@ -111,22 +108,23 @@ def serve(
 ) -> None:
     """Serve the data; on an empty machine, create the database, migrate and seed it first."""
     settings = read_settings()
-    address = (host or settings.host, port if port is not None else settings.port)
-    require_free(*address)
+    host = host or settings.host
+    sockets = server.listen(host, settings.port if port is None else port)
     if setup:
         prepare()
-    url = f"http://{address[0]}:{address[1]}"
+    url = server.url_of(host, sockets)
     print(f"Khorgos {__version__} on {url}\n  {url}/docs")
     print(f"  {url}/v1/trade/flows?country=kazakhstan&year=2024")
     print(f"  {url}/v1/trade/compare?reporter=KAZ&partner=CHN&year=2024", flush=True)
-    uvicorn.run(
-        "app.main:create_app",
-        factory=True,
-        host=address[0],
-        port=address[1],
-        workers=workers,
-        server_header=False,
-        timeout_graceful_shutdown=30,
+    Stop.forget()  # the server hears them itself
+    server.run(
+        sockets,
+        settings.stop_timeout,
+        workers,
+        log_config=logs.config(settings),
+        access_log=False,  # ours has the line of each request
+        proxy_headers=bool(settings.forwarded_allow_ips),
+        forwarded_allow_ips=settings.forwarded_allow_ips,
     )
 
 
@@ -165,9 +163,10 @@ def import_comtrade(
     dry_run: DryRun = False,
     max_bad: MaxBad = 0.001,
     report: ReportTo = BAD_ROWS,
+    sha256: Hashes = None,
 ) -> None:
     """Import UN Comtrade CSV files, of today's layout and the two before it."""
-    take(files, comtrade_format(all_breakdowns), dry_run, max_bad, report)
+    take(Job(files, comtrade_format(all_breakdowns), report, max_bad, dry_run, sha256=sha256 or ()))
 
 
 @take_in.command("baci")
@@ -179,16 +178,17 @@ def import_baci(
     dry_run: DryRun = False,
     max_bad: MaxBad = 0.001,
     report: ReportTo = BAD_ROWS,
+    sha256: Hashes = None,
 ) -> None:
     """Import CEPII BACI files of one version."""
-    take(files, baci_format(version, hs, codes or ()), dry_run, max_bad, report)
+    take(Job(files, baci_format(version, hs, codes or ()), report, max_bad, dry_run, sha256=sha256 or ()))
 
 
-def take(files: list[Path], form: Format, dry_run: bool, max_bad: float, report: Path) -> None:
+def take(job: Job) -> None:
     """Import files and print what came of it."""
     opened = database()
     schema.require_head(opened)
-    size = sum(path.stat().st_size for path in files)
+    size = sum(path.stat().st_size for path in job.paths)
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"))
     with shown(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task("", total=size, rows=0, rate=0.0)
@@ -196,8 +196,8 @@ def take(files: list[Path], form: Format, dry_run: bool, max_bad: float, report:
         def progress(rows: int, taken: int) -> None:
             bar.update(task, completed=taken, rows=rows, rate=rows / max(bar.tasks[task].elapsed or 0.0, 0.001))
 
-        done = run_import(opened, Job(files, form, report, max_bad, dry_run, progress))
-    print("\n".join(done.lines(dry_run)))
+        done = run_import(opened, replace(job, progress=progress))
+    print("\n".join(done.lines(job.dry_run)))
 
 
 @cli.command()
@@ -228,6 +228,40 @@ def export(
         for done in write_folder(exports, folder, tables or (), format, release, progress):
             rows = "" if done.rows is None else f"{done.rows} rows, "
             print(f"{done.path.name}: {rows}{done.size} bytes")
+
+
+@cli.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="where the backup goes", dir_okay=False)],
+    force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
+) -> None:
+    """Write the database as it is at this moment to one file, with its SHA-256 beside it."""
+    with copying() as told:
+        done = make_backup(database(), file, force=force, progress=told)
+    print(f"{done.path}: {done.size:,} bytes, schema {done.revision}")
+
+
+@cli.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="a file that khorgos backup wrote", dir_okay=False)],
+    force: Annotated[bool, typer.Option("--force", help="replace the data that are there")] = False,
+) -> None:
+    """Put a backup in the place of the database, in one transaction."""
+    with copying() as told:
+        done = put_back(database(), file, force=force, progress=told)
+    print(f"restored {done.path}, schema {done.revision}")
+    if not done.has_sum:
+        print(f"there is no {done.path.name}.sha256 beside it: its structure was checked, not every byte")
+    if done.revision != schema.head():
+        print(f"this program reads schema {schema.head()}: run `khorgos db upgrade`")
+
+
+@contextmanager
+def copying() -> Iterator[Told]:
+    """Show how far a copy is."""
+    with shown(BarColumn(), TaskProgressColumn(), TimeRemainingColumn()) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 @cli.command()
@@ -272,11 +306,21 @@ def version() -> None:
 
 def main() -> None:
     """Run a command; what goes wrong is one clear line and an exit status that is not 0."""
+    stop = Stop()
+    stop.listen()
     try:
         cli()
-    except KhorgosError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
-    except OSError as error:
-        print(f"{error.strerror}: {error.filename}" if error.filename else error, file=sys.stderr)
-        sys.exit(1)
+    except (Exception, Stopped) as error:  # a library in whose midst the signal came may make another error of it
+        if not stop.by and not isinstance(error, KhorgosError | OSError):
+            raise
+        print(stop if stop.by else told(error), file=sys.stderr)
+        sys.exit(stop.status or 1)
+    finally:
+        stop.forget()
+
+
+def told(error: BaseException) -> str:
+    """Give what went wrong as one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)

@@ -1,6 +1,7 @@
 """Engines, read-only connections, deadlines and the publishing lock: the one file that knows the dialect."""
 
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
@@ -34,8 +35,29 @@ PUBLISH_LOCK = 0x6B686F72676F73  # "khorgos", the key of the advisory lock on Po
 IMPORT_LOCK = PUBLISH_LOCK + 1  # the same of importers
 STAGING = "khorgos_staging"  # execution option: a transaction that writes to temporary tables alone
 OPCODES = 10_000  # SQLite instructions between two looks at the clock
+LOOK_EVERY = 1_000_000  # the same of a writer: Python hears a signal only where it runs, and then ends the statement
+GONE = 1.0  # seconds within which PostgreSQL lets go the lock of an importer that has ended
 LOCK_WAIT = 5.0  # seconds a writer waits for another
 BATCH = 1000  # rows fetched at once
+CAPS = {
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,
+    sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: 10_000,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 300,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 50,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 2_000,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+}
+"""What a reader of SQLite may be asked at most; no statement of ours comes near."""
+IDLE = 30.0  # seconds beyond the longest wait for a client, after which PostgreSQL ends an idle transaction
+LOST = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""When a host that does not answer any more counts as gone, for libpq."""
+FREED = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"  # the same for the server
 
 
 class Database:
@@ -57,7 +79,7 @@ class Database:
     def writer(self) -> Engine:
         """The engine that migrations and publishing use."""
         if not self.is_sqlite:
-            return create_engine(self.url, pool_pre_ping=True)
+            return create_engine(self.url, pool_pre_ping=True, connect_args={**LOST, "options": FREED})
         engine = create_engine(self.url, connect_args={"timeout": LOCK_WAIT})
         event.listen(engine, "connect", prepare_sqlite_writer)
         event.listen(engine, "begin", begin_immediate)
@@ -144,15 +166,8 @@ def read_url(text: str) -> URL:
 
 def sqlite_reader(url: URL, timeout: float, settings: Settings) -> Engine:
     """Make an engine that opens the file read-only and interrupts what runs too long."""
-    path = quote(str(Path(url.database or "").absolute()))
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False, timeout=LOCK_WAIT)
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        return connection
-
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, **pool(settings))
+    path = Path(url.database or "").absolute()
+    engine = create_engine("sqlite://", creator=lambda: open_to_read(path), poolclass=QueuePool, **pool(settings))
 
     @event.listens_for(engine, "connect")
     def watch(connection: DBAPIConnection, record: Any) -> None:
@@ -165,18 +180,57 @@ def sqlite_reader(url: URL, timeout: float, settings: Settings) -> Engine:
     def start(connection: Connection, *_: Any) -> None:
         connection.info["deadline"] = time.monotonic() + timeout
 
+    @event.listens_for(engine, "checkout")
+    def look(connection: Any, *_: Any) -> None:
+        is_new, connection.is_new = connection.is_new, False
+        if not is_new and identity(path) not in (None, connection.file):
+            raise DisconnectionError("another file has taken the place of the database")  # the pool opens that one
+
     return engine
+
+
+class Reader(sqlite3.Connection):
+    """A connection that knows which file it reads."""
+
+    file: tuple[int, int] | None = None
+    is_new = True
+
+
+def open_to_read(path: Path) -> Reader:
+    """Open a file that cannot be written through this connection.
+
+    Where its folder is read-only too, there is no place for what SQLite keeps beside it: nobody changes it then.
+    """
+    address = f"file:{quote(str(path))}?mode=ro"
+    if not (os.access(path.parent, os.W_OK) or os.access(path, os.W_OK) or Path(f"{path}-wal").exists()):
+        address += "&immutable=1"
+    file = identity(path)
+    connection = sqlite3.connect(address, uri=True, check_same_thread=False, timeout=LOCK_WAIT, factory=Reader)
+    connection.file = file
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    for limit, most in CAPS.items():
+        connection.setlimit(limit, most)
+    return connection
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Tell a file from another that takes its name; null where there is none, whose readers go on."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def postgres_reader(url: URL, timeout: float, settings: Settings) -> Engine:
     """Make an engine whose sessions are read-only, see one snapshot and end what runs too long."""
     options = (
         f"-c statement_timeout={max(1, int(timeout * 1000))} -c default_transaction_read_only=on "
-        "-c default_transaction_isolation=repeatable\\ read -c lock_timeout=1000 -c timezone=UTC -c work_mem=64MB"
+        "-c default_transaction_isolation=repeatable\\ read -c lock_timeout=1000 -c timezone=UTC -c work_mem=64MB "
+        f"-c idle_in_transaction_session_timeout={int((settings.stall_timeout + IDLE) * 1000)}"
     )
-    return create_engine(
-        url, connect_args={"options": options, "connect_timeout": 5}, pool_pre_ping=True, **pool(settings)
-    )
+    return create_engine(url, connect_args={"options": options, **LOST}, pool_pre_ping=True, **pool(settings))
 
 
 def pool(settings: Settings) -> dict[str, Any]:
@@ -184,14 +238,15 @@ def pool(settings: Settings) -> dict[str, Any]:
     return {
         "pool_size": settings.connections,
         "max_overflow": 0,
-        "pool_timeout": settings.pool_wait,
+        "pool_timeout": settings.wait,
         "pool_recycle": 1800,
     }
 
 
 def prepare_sqlite_writer(connection: DBAPIConnection, _: Any) -> None:
-    """Hold foreign keys, let readers go on while a release is published, and leave BEGIN to us."""
+    """Hold foreign keys, let readers go on while a release is published, hear signals, and leave BEGIN to us."""
     connection.isolation_level = None
+    connection.set_progress_handler(lambda: False, LOOK_EVERY)
     for pragma in ("foreign_keys = ON", "journal_mode = WAL", "trusted_schema = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -219,9 +274,12 @@ def beside(path: Path) -> Iterator[None]:
 
 
 def alone(connection: Connection) -> None:
-    """Be the one importer on PostgreSQL. Raises PublishBusy."""
-    if not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({IMPORT_LOCK})").scalar():
-        raise PublishBusy("another import is running: try again when it has ended")
+    """Be the one importer on PostgreSQL, which hears late that the last one has ended. Raises PublishBusy."""
+    end = time.monotonic() + GONE
+    while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({IMPORT_LOCK})").scalar():
+        if time.monotonic() > end:
+            raise PublishBusy("another import is running: try again when it has ended")
+        time.sleep(GONE / 20)
     connection.exec_driver_sql("SET work_mem = '128MB'")
     connection.exec_driver_sql("SET temp_buffers = '64MB'")
     connection.commit()

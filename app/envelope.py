@@ -71,7 +71,7 @@ class Problem(BaseModel):
     status: int
     code: str = Field(description="stable code of the error", examples=["KHG104"])
     detail: str
-    instance: str = Field(description="path of the request")
+    instance: str = Field(description="this request: its id, the `X-Request-Id` of the answer, as a URN")
     errors: list["ProblemFault"]
     corrected: str | None = Field(None, description="a request that can be answered, where there is one")
 

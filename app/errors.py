@@ -19,6 +19,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.ids import id_of
+
 log = logging.getLogger("khorgos")
 PROBLEM_JSON = "application/problem+json"
 
@@ -153,7 +155,7 @@ class Contradiction(RequestError):
 class BodyTooLarge(RequestError):
     code, problem, title = "KHG116", "body-too-large", "The body of the request is longer than the service reads"
     status = 413
-    repair = "Ask for less in one call. Only /mcp reads a body."
+    repair = "Leave the body out. Only /mcp reads one: ask for less in one call."
 
 
 class RangeNotSatisfiable(RequestError):
@@ -165,6 +167,18 @@ class RangeNotSatisfiable(RequestError):
 class SumTooLarge(RequestError):
     code, problem, title = "KHG118", "sum-too-large", "A sum is larger than the whole numbers that are given"
     repair = "Narrow the filters, or name more dimensions in `group_by`; look for a wrong value with `sort=-value_usd`."
+
+
+class HeadersTooLarge(RequestError):
+    code, problem, title = "KHG119", "headers-too-large", "The headers of the request are more than the service reads"
+    status = 431
+    repair = "Leave headers out that the service does not read, such as cookies."
+
+
+class TooManyRequests(RequestError):
+    code, problem, title = "KHG120", "too-many-requests", "More requests came from this address than are answered"
+    status = 429
+    repair = "Wait for Retry-After seconds; RateLimit and RateLimit-Policy tell the limits and what is left of them."
 
 
 class DataError(KhorgosError):
@@ -202,6 +216,26 @@ class InvalidSetting(DataError):
     repair = "Correct the variable that the message names; the README lists what each setting takes."
 
 
+class BackupInvalid(DataError):
+    code, problem, title = "KHG207", "backup-invalid", "A file is no backup that this database can take"
+    repair = "Give an undamaged file that `khorgos backup` made of the same engine; the database is what it was."
+
+
+class BackupRefused(DataError):
+    code, problem, title = "KHG208", "backup-refused", "A backup or restore would replace what is there"
+    repair = "Name another file or an empty database, or say --force."
+
+
+class BackupFailed(DataError):
+    code, problem, title = "KHG209", "backup-failed", "A backup or restore could not be done"
+    repair = "Mend what the message names, such as a full disk, and run the command again."
+
+
+class NoBackupTool(DataError):
+    code, problem, title = "KHG210", "no-backup-tool", "The programs that back PostgreSQL up are missing or too old"
+    repair = "Install PostgreSQL's client programs of the server's version or newer, and have them on the PATH."
+
+
 class ImportRefused(KhorgosError):
     """A file cannot be taken in; nothing of it is published."""
 
@@ -230,7 +264,7 @@ class ServerError(KhorgosError):
 class Internal(ServerError):
     code, problem, title = "KHG500", "internal", "The service failed"
     status = 500
-    repair = "Report it with the time and the request."
+    repair = "Report it with the `instance`, which the log of the service has too."
 
 
 class QueryTimeout(ServerError):
@@ -284,7 +318,7 @@ def respond(request: Request, error: KhorgosError) -> Response:
         "status": error.status,
         "code": error.code,
         "detail": error.detail,
-        "instance": request.url.path[:200],
+        "instance": f"urn:khorgos:request:{id_of(request.scope)}",
         "errors": [
             {
                 "parameter": fault.parameter[:200],
@@ -316,5 +350,5 @@ def method_not_allowed(allowed: Sequence[str] = ("GET", "HEAD", "OPTIONS")) -> M
 
 def failed(request: Request, error: Exception) -> Response:
     """Answer a failure nobody foresaw, without a word of its inside."""
-    log.exception("unforeseen failure", exc_info=error)
+    log.exception("unforeseen failure", exc_info=error, extra={"request": id_of(request.scope)})
     return respond(request, Internal("the request failed for a reason that is not the request's"))

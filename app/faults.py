@@ -49,6 +49,8 @@ OVER = frozenset({"too_long", "string_too_long", "over_limit"})
 """Errors that are of a limit."""
 YEARS = re.compile(r"(\d{4})\s*(?:-|\u2013|:|/|\.\.|to)\s*(\d{4})", re.ASCII)
 """Years from one to another, as other interfaces take them in one parameter."""
+PLAIN_PATH = re.compile(r"(?:/sdmx/2\.1)?[A-Za-z0-9_~/-]+")
+"""Paths that may be repeated to who asks for them: no host is in one."""
 NEXT_PAGE = "follow `links.next`, or take the cursor in it"
 
 
@@ -138,12 +140,14 @@ def why(error: dict[str, Any]) -> str:
 
 def invalid_setting(error: ValidationError, prefix: str) -> InvalidSetting:
     """Give the error of settings that are read from variables whose names begin with a prefix."""
-    return InvalidSetting(
-        "; ".join(
-            f"{prefix}{str(one['loc'][0]).upper()} cannot be {shown(one['input'])}: {why(dict(one))}"
-            for one in error.errors()
-        )
-    )
+    return InvalidSetting("; ".join(wrong_setting(dict(one), prefix) for one in error.errors()))
+
+
+def wrong_setting(error: dict[str, Any], prefix: str) -> str:
+    """Say what is wrong with one setting."""
+    allowed = allowed_by(error)
+    reason = f"it takes {', '.join(allowed)}" if allowed else why(error)
+    return f"{prefix}{str(error['loc'][0]).upper()} cannot be {shown(error['input'])}: {reason}"
 
 
 def not_routed(request: Request, error: HTTPException) -> Response:
@@ -154,14 +158,14 @@ def not_routed(request: Request, error: HTTPException) -> Response:
     path = request.url.path.removeprefix(root)
     meant = path_meant(request, path)
     message = "there is nothing at this path; GET /v1 lists the resources"
-    return respond(request, NoSuchPath.of(Fault("path", path, message, None, meant and root + meant)))
+    return respond(request, NoSuchPath.of(Fault("path", None, message, None, meant and root + meant)))
 
 
 def path_meant(request: Request, path: str) -> str | None:
     """Give the path that was meant: without the slash at its end, under /v1, the first below this one, or like it."""
     bare = path.rstrip("/")
     for guess in (bare, f"/v1{bare}"):
-        if bare and guess != path and leads_somewhere(request, guess):
+        if bare and guess != path and PLAIN_PATH.fullmatch(guess) and leads_somewhere(request, guess):
             return guess
     pages = [route.path for route in request.app.routes if isinstance(route, Route)]
     known = [one for one in (*request.app.openapi()["paths"], *pages) if "{" not in one]

@@ -85,7 +85,7 @@ class WhereBy:
         value = getattr(params, parameter)
         if not is_asked(value):
             return None
-        return Clause(parameter, value, lambda one: self.build(one, edition), self.columns, form=edition.number)
+        return Clause(parameter, value, lambda one: self.build(one, edition), self.columns, form=edition.key)
 
 
 @dataclass(frozen=True)

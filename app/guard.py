@@ -4,12 +4,14 @@ for all. Plain ASGI; no database is touched."""
 import time
 from urllib.parse import unquote_to_bytes
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import (
+    BodyTooLarge,
     Fault,
     KhorgosError,
     OverLimit,
@@ -30,6 +32,7 @@ SECURITY = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
+"""Of every answer. Strict-Transport-Security is for the proxy that ends TLS: said without TLS it means nothing."""
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 PAGE_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -42,6 +45,14 @@ EXPLORER_POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HTML = "text/html"
+REFUSED = "khorgos.refused"
+"""Where a scope holds what stands before the guard has refused a request for, and leaves to the guard to answer."""
+BODY = "khorgos.body"
+"""Whether a request has a body."""
+BODY_BYTES = 1024
+"""Bytes of a body that are read and left aside where none is needed."""
+LINGER = 2**20
+"""Bytes of a body that are thrown away before it is refused, since an answer to who still sends may never be read."""
 
 
 class Guard:
@@ -83,8 +94,13 @@ class Guard:
 
     async def pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what is no reading, refuse what is no request, hand on the rest."""
+        size = 0
+        if scope.get(BODY) and path_of(scope) != MCP:
+            size, receive = await leave_aside(scope, receive)
         try:
             self.check(scope)
+            if size > BODY_BYTES:
+                raise BodyTooLarge(f"the body is longer than {BODY_BYTES} bytes, and none is read here")
         except KhorgosError as error:
             await respond(Request(scope), error)(scope, receive, send)
             return
@@ -101,7 +117,9 @@ class Guard:
             scope["route"] = inner.get("route")
 
     def check(self, scope: Scope) -> None:
-        """Raise what is wrong with the request line."""
+        """Raise what is wrong with the request line, or was found wrong before."""
+        if REFUSED in scope:
+            raise scope[REFUSED]
         if scope["method"] not in (allowed := methods_of(scope)):
             raise method_not_allowed(allowed)
         path, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
@@ -116,8 +134,45 @@ class Guard:
 
 def methods_of(scope: Scope) -> tuple[str, ...]:
     """Give the methods that a path takes."""
-    is_called = scope["path"].removeprefix(scope.get("root_path", "")) == MCP
-    return ("POST", "OPTIONS") if is_called else (*READS, "OPTIONS")
+    return ("POST", "OPTIONS") if path_of(scope) == MCP else (*READS, "OPTIONS")
+
+
+def path_of(scope: Scope) -> str:
+    """Give the path of a request without the prefix that a reverse proxy strips."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
+async def leave_aside(scope: Scope, receive: Receive) -> tuple[int, Receive]:
+    """Read a body that nobody needs, and give its size with what is received after it.
+
+    What is told to be too large to be thrown away is not read, nor is what a client asks whether it may send.
+    """
+    headers = Headers(scope=scope)
+    told = headers.get("content-length", "")
+    size = int(told) if told.isdecimal() else 0
+    if size > LINGER or (size > BODY_BYTES and "expect" in headers):
+        return size, receive
+    size, more = 0, True
+    while more and size <= LINGER:
+        message = await receive()
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    unread: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def following() -> Message:
+        return unread.pop() if unread else await receive()
+
+    return size, following
+
+
+class Preflight(CORSMiddleware):
+    """CORS whose own answers have the headers that every answer has."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer a browser that asks whether a page may ask."""
+        response = super().preflight_response(request_headers)
+        response.headers.update({**SECURITY, "Content-Security-Policy": DATA_POLICY})
+        return response
 
 
 def check_readable(text: bytes) -> None:
@@ -135,6 +190,8 @@ def add_headers(scope: Scope, message: Message) -> None:
     headers = MutableHeaders(scope=message)
     for name, value in SECURITY.items():
         headers[name] = value
-    is_page = scope["path"].removeprefix(scope.get("root_path", "")).startswith(PAGES)
     policy = EXPLORER_POLICY if headers.get("content-type", "").startswith(HTML) else DATA_POLICY
-    headers["Content-Security-Policy"] = PAGE_POLICY if is_page else policy
+    if path_of(scope).startswith(PAGES):
+        headers["Content-Security-Policy"] = PAGE_POLICY
+    else:
+        headers.setdefault("Content-Security-Policy", policy)

@@ -4,11 +4,11 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_redoc_html
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
@@ -40,17 +40,27 @@ from app.cache import Cache
 from app.charts import routes as charts
 from app.compress import Compress
 from app.db import Database
+from app.edge import Edge
 from app.exports.answers import Exports
-from app.guard import Guard
+from app.guard import Guard, Preflight
 from app.metrics import Metrics
 from app.releases import Releases
 from app.settings import Settings
 from app.store import Store
 from app.tables import TABLES
+from app.telemetry import Traces
+
+if TYPE_CHECKING:
+    from app.rate import Rate
 
 log = logging.getLogger("khorgos")
 STATIC = Path(__file__).parent / "static"
-EXPOSED = ("Link", "ETag", "Last-Modified", "Retry-After", "Content-Disposition", "Accept-Ranges", "Content-Range")
+EXPOSED = (
+    *("Link", "ETag", "Last-Modified", "Retry-After", "Content-Disposition", "Accept-Ranges", "Content-Range"),
+    *("X-Request-Id", "RateLimit", "RateLimit-Policy"),
+)
+THREADS = 16
+"""Threads beside those of the requests and exports there are places for: pages, charts, looks for a new release."""
 ROUTERS = (
     *(trade, totals, compare, projects, quotes, people, events, figures, checks),
     *(countries, products, search, releases, exports, charts, catalog, sdmx, index, health),
@@ -74,12 +84,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     database = Database(settings)
     metrics = Metrics()
+    traces = Traces() if settings.otel else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         check_schema(database)
+        to_thread.current_default_thread_limiter().total_tokens = settings.queries + settings.exports + THREADS
         yield
         database.close()
+        if traces:
+            await to_thread.run_sync(traces.close)
 
     app = Application(
         title="Khorgos",
@@ -89,11 +103,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    releases_known = Releases(database, settings.release_ttl)
-    app.state.service = Service(settings, database, releases_known)
+    app.state.service = Service(settings, database, Releases(database, settings.release_ttl))
     app.state.exports = Exports(app.state.service, TABLES)
     app.state.metrics = metrics
-    app.state.store = store = Store(settings.cache_bytes)
+    app.state.store = Store(settings.cache_bytes)
+    app.state.traces = traces
     faults.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
@@ -104,16 +118,35 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Compress)
     app.add_middleware(Guard, settings=settings, metrics=metrics)
     app.add_middleware(
-        CORSMiddleware,
+        Preflight,
         allow_origins=["*"],
         allow_methods=["GET", "HEAD", "POST"],  # POST is for /mcp; elsewhere the guard refuses it
         allow_headers=["*"],
         expose_headers=EXPOSED,
     )
+    set_front(app)
+    return app
+
+
+def set_front(app: Application) -> None:
+    """Put before FastAPI what stands before it: kept answers, then the edge, then traces."""
+    service: Service = app.state.service
+    settings, inner = service.settings, app.front
     if settings.cache_bytes:
         pages = tuple(view.prefix for view in web.VIEWS)
-        app.front = Cache(app.front, settings, releases_known, metrics, store, pages)
-    return app
+        app.front = Cache(inner, settings, service.releases, app.state.metrics, app.state.store, pages)
+    app.front = Edge(app.front, inner, settings, rate_of(settings))
+    if app.state.traces:
+        app.front = app.state.traces.follow(app.front)
+
+
+def rate_of(settings: Settings) -> "Rate | None":
+    """Give what counts the requests of each client, where the settings ask for it."""
+    if not settings.rate_limit and not settings.export_rate_limit:
+        return None
+    from app.rate import Rate  # its library takes a tenth of a second to start
+
+    return Rate(settings.rate_limit, settings.export_rate_limit)
 
 
 def check_schema(database: Database) -> None:

@@ -6,10 +6,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, select
 
 from app.db import Database
-from app.errors import Fault, InvalidValue, NotReady
+from app.errors import Busy, Fault, InvalidValue, NotReady
 from app.models import Release
 from app.names import Names, load_names
 
@@ -26,6 +26,22 @@ class Edition:
     number: int
     published_at: datetime
     names: Names
+    lineage: int = 0
+    """How often the database had turned out to be another, as after a restore."""
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells it from every other in this process: a number may be given again after a restore."""
+        return self.lineage, self.number
+
+    @property
+    def mark(self) -> str:
+        """What tells it from others for who keeps answers for long."""
+        return f"{self.number} {self.published_at:%Y-%m-%dT%H:%M:%S}"
+
+
+ROW = (Release.id, Release.published_at, Release.source, Release.sha256)
+"""What tells one release from another of the same number."""
 
 
 class Releases:
@@ -38,7 +54,10 @@ class Releases:
         self._looking = threading.Lock()
         self.last: tuple[int | None, float] = (None, float("-inf"))
         """The newest release, and when the look that found it began."""
-        self._editions: OrderedDict[int, Edition] = OrderedDict()
+        self.lineage = 0
+        """How often a release that was known was gone or another: the database was restored, or made anew."""
+        self._newest: Row[int, datetime, str, str | None] | None = None
+        self._editions: OrderedDict[tuple[int, int], Edition] = OrderedDict()
 
     def edition(self, pinned: int | None) -> Edition:
         """Give the pinned edition, or the current one. Raises InvalidValue for a release there is not, NotReady."""
@@ -60,26 +79,34 @@ class Releases:
         return self._look(LOOK)
 
     def _look(self, timeout: float | None) -> int:
-        began = time.monotonic()
+        began, known = time.monotonic(), self._newest
         with self._database.read(timeout) as connection:
-            found = connection.execute(select(func.max(Release.id))).scalar()
+            found = connection.execute(select(*ROW).order_by(Release.id.desc()).limit(1)).first()
+            is_same = known is None or known == found
+            if known is not None and not is_same:
+                is_same = connection.execute(select(*ROW).where(Release.id == known[0])).first() == known
         if found is None:
             raise NotReady("no data have been published yet: run `khorgos seed`")
         with self._looking:
             if began > self.last[1]:
-                self.last = int(found), began
-        return int(found)
+                self.lineage += not is_same
+                self._newest, self.last = found, (found[0], began)
+        return found[0]
 
     def _load(self, number: int) -> Edition:
         with self._lock:
-            edition = self._editions.get(number) or self._read(number)
-            self._editions[number] = edition
-            self._editions.move_to_end(number)
+            key = (self.lineage, number)
+            edition = self._editions.get(key) or self._read(*key)
+            self._editions[key] = edition
+            self._editions.move_to_end(key)
             if len(self._editions) > KEPT:
-                self._editions.pop(next(one for one in self._editions if one != self.last[0]))
+                self._editions.pop(next(one for one in self._editions if one[1] != self.last[0] or one[0] != key[0]))
         return edition
 
-    def _read(self, number: int) -> Edition:
+    def _read(self, lineage: int, number: int) -> Edition:
         with self._database.read() as connection:
-            published = connection.execute(select(Release.published_at).where(Release.id == number)).scalar_one()
-            return Edition(number, published, load_names(connection, number))
+            published = connection.execute(select(Release.published_at).where(Release.id == number)).scalar()
+            if published is None:  # restored since the last look
+                self.last = (None, float("-inf"))
+                raise Busy(f"release {number} is gone, since the database was restored: try again shortly")
+            return Edition(number, published, load_names(connection, number), lineage)

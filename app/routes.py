@@ -1,7 +1,8 @@
 """How a route reads its query: into its one model at once.
 
 FastAPI looks at the annotations of every parameter in each request, which took as long as all the rest of the way in;
-the model says the same, and its refusals are the same.
+the model says the same, and its refusals are the same. A route that works in a thread holds one of the places for
+requests meanwhile: what finds none waits on the event loop, where it holds nothing.
 """
 
 import inspect
@@ -16,23 +17,36 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
 
 class TableRoute(APIRoute):
     """A route whose endpoint takes a request and the model of its query alone, or any other route."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handler:
         """Give what answers a request."""
         if self.dependencies or set(inspect.signature(self.endpoint).parameters) != {"request", "params"}:
-            return super().get_route_handler()
+            return in_its_place(super().get_route_handler())
         model: Any = self.dependant.query_params[0].field_info.annotation
         lists = {name for name, one in model.model_fields.items() if get_origin(one.annotation) is tuple}
 
         async def handle(request: Request) -> Response:
             params = read(model, lists, request.query_params)
-            answer: Response = await run_in_threadpool(self.endpoint, request=request, params=params)
+            async with request.app.state.service.admitted():
+                answer: Response = await run_in_threadpool(self.endpoint, request=request, params=params)
             return answer
 
         return handle
+
+
+def in_its_place(handler: Handler) -> Handler:
+    """Make a handler hold one of the places for requests while it makes its answer; sending it takes none."""
+
+    async def handle(request: Request) -> Response:
+        async with request.app.state.service.admitted():
+            return await handler(request)
+
+    return handle
 
 
 def read(model: type[BaseModel], lists: set[str], query: QueryParams) -> BaseModel:

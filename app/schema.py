@@ -9,9 +9,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.db import Database, translate
+from app.db import Database, not_made, translate
 from app.errors import SchemaMismatch
 
 PACKAGE = Path(__file__).parent
@@ -61,7 +62,23 @@ def head() -> str | None:
 def current(database: Database) -> str | None:
     """Give the revision of a database; null where there is none."""
     with database.read() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return current_of(connection)
+
+
+def current_of(connection: Connection) -> str | None:
+    """Give the revision of the database that a connection is of; null where there is none."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_known(revision: str) -> bool:
+    """Whether a revision is one that this program can upgrade from."""
+    return revision in {one.revision for one in ScriptDirectory(str(folder("migrations"))).walk_revisions()}
+
+
+def require_any(database: Database) -> None:
+    """Refuse a database without tables of ours. Raises SchemaMismatch, DatabaseUnavailable."""
+    if current(database) is None:
+        raise not_made()
 
 
 def require_head(database: Database) -> None:

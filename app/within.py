@@ -9,9 +9,10 @@ import orjson
 from starlette.requests import Request
 from starlette.types import Message
 
+from app import ids
 from app.formats import JSON_MEDIA
 
-PASSED_ON = ("type", "asgi", "http_version", "scheme", "server", "client", "root_path")
+PASSED_ON = ("type", "asgi", "http_version", "scheme", "server", "client", "root_path", ids.KEY)
 """What a request from within has of the one that it is asked by."""
 
 

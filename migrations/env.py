@@ -5,6 +5,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Text
 
+from app import fault
 from app.db import Database, lock
 from app.models import Base, Codes, Utc
 from app.settings import Settings
@@ -38,11 +39,14 @@ def run() -> None:
             render_item=as_written,
             transactional_ddl=True,
             compare_type=True,
+            on_version_apply=lambda **_: fault.point("migrate.revision"),
         )
         with context.begin_transaction():
             lock(connection)
             context.run_migrations()
+            fault.point("migrate.commit")
         connection.commit()
+        fault.point("migrate.committed")
 
 
 run()

@@ -1,5 +1,6 @@
 """What tests share: real databases of both engines, empty or seeded, and clients of the service over them."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -26,6 +27,8 @@ ENGINES = ("sqlite", "postgres")
 TORTURE = bool(os.environ.get("KHORGOS_TORTURE"))
 """Whether `make torture` runs: the long form of what has two."""
 SEEDS = Path(__file__).parent.parent / "seeds"
+ONE_ID = {"X-Request-Id": "test"}
+"""Names every request alike, so that two answers can be held to be the same."""
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 hypothesis.settings.register_profile("khorgos", deadline=None, database=None, derandomize=bool(os.environ.get("CI")))
@@ -37,14 +40,31 @@ def times(short: int, long: int) -> int:
     return long if TORTURE else short
 
 
+def pytest_collection_finish() -> None:
+    """Keep what is imported by now out of every later garbage collection: it is most of what there is."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what tests have measured: `record_property("figure", "...")` tells one."""
     reports = [one for found in terminalreporter.stats.values() for one in found if isinstance(one, pytest.TestReport)]
     figures = [(one.nodeid, text) for one in reports for name, text in one.user_properties if name == "figure"]
+    figures += counted(reports)
     if figures:
         terminalreporter.section("measured")
     for test, text in sorted(set(figures)):
         terminalreporter.write_line(f"{test.partition('::')[2]}: {text}")
+
+
+def counted(reports: list[pytest.TestReport]) -> list[tuple[str, str]]:
+    """Add up what tests of one function have counted: `record_property("count", ("cases", 12))` tells one."""
+    by_test = {(one.nodeid, *pair): None for one in reports for name, pair in one.user_properties if name == "count"}
+    sums: dict[tuple[str, str], int] = {}
+    for test, what, number in by_test:
+        of = (test.partition("[")[0], what)
+        sums[of] = sums.get(of, 0) + number
+    return [(test, f"{number:,} {what}") for (test, what), number in sums.items()]
 
 
 class Postgres:
@@ -208,7 +228,8 @@ def private_seeded(engine: str, workshop: Workshop) -> Iterator[Database]:
 
 def serve(database: Database) -> TestClient:
     """Give a client of the service over a database; it starts and stops the service as a context manager."""
-    return TestClient(create_app(Settings(database_url=database.settings.database_url, release_ttl=0)))
+    made = create_app(Settings(database_url=database.settings.database_url, release_ttl=0))
+    return TestClient(made, headers=ONE_ID)
 
 
 @pytest.fixture(scope="session")

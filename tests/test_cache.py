@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Workshop, run
+from conftest import ONE_ID, Workshop, run
 from fastapi import FastAPI
 from sqlalchemy import event
 from starlette.testclient import TestClient
-from test_http import FLOWS, assert_problem, flow, publish_invented, service, within
+from test_http import FLOWS, assert_problem, flow, publish_invented, service, within, without_places
 
 from app.db import Database
 from app.main import create_app
@@ -42,7 +42,7 @@ TAGGED = ("etag", "last-modified", "cache-control", "vary")
 def remembering(database: Database, **settings: Any) -> Iterator[TestClient]:
     """Give a client of a service that takes the current release on trust for a while."""
     made = create_app(Settings(database_url=database.settings.database_url, **{"release_ttl": 3600, **settings}))
-    with TestClient(made, raise_server_exceptions=False) as client:
+    with TestClient(made, raise_server_exceptions=False, headers=ONE_ID) as client:
         yield client
 
 
@@ -228,7 +228,7 @@ def test_an_unknown_parameter_is_refused_beside_a_kept_answer(keeping: TestClien
 
 def test_an_error_is_not_kept(seeded: Database) -> None:
     with remembering(seeded, pool_wait=0.05, queries=1) as client:
-        with client.app.state.service.queries:
+        with without_places(client.app):
             assert client.get("/v1/topics").status_code == 503
         assert client.get("/v1/topics").status_code == 200
 
@@ -441,7 +441,7 @@ def burst(
 
     async def asked() -> list[Any]:
         tasks = [asyncio.create_task(ask(made, url)) for url in urls]
-        while len(made.front.flights) == 0:
+        while len(made.front.front.flights) == 0:
             await asyncio.sleep(0)
         for _ in range(20):
             await asyncio.sleep(0)
@@ -469,7 +469,7 @@ def test_a_burst_of_equal_requests_runs_one_statement(made: FastAPI) -> None:
     assert len(taken) == 1
     assert {status for status, _ in answers} == {200}
     assert len({body for _, body in answers}) == 1
-    assert made.front.flights == {}
+    assert made.front.front.flights == {}
 
 
 def test_a_first_one_that_is_cancelled_takes_no_other_with_it(made: FastAPI) -> None:
@@ -478,7 +478,7 @@ def test_a_first_one_that_is_cancelled_takes_no_other_with_it(made: FastAPI) -> 
         cancelled, *others = burst(made, urls, may_run, lambda task: task.cancel())
     assert isinstance(cancelled, asyncio.CancelledError)
     assert {status for status, _ in others} == {200}
-    assert made.front.flights == {}
+    assert made.front.front.flights == {}
 
 
 def test_a_first_one_whose_client_is_gone_takes_no_other_with_it(made: FastAPI) -> None:
@@ -504,7 +504,7 @@ def test_a_burst_of_what_is_not_kept_is_answered_each(made: FastAPI, url: str, s
         return await asyncio.gather(*(ask(made, url) for _ in range(20)))
 
     assert {found for found, _ in asyncio.run(asked())} == {status}
-    assert made.front.flights == {}
+    assert made.front.front.flights == {}
 
 
 def test_a_burst_of_exports_is_answered_each(made: FastAPI) -> None:
@@ -522,11 +522,11 @@ def test_one_of_a_failing_burst_after_the_other_tries(seeded: Database) -> None:
     async def asked() -> list[Any]:
         return await asyncio.gather(*(ask(made, "/v1/topics") for _ in range(4)))
 
-    with made.state.service.queries:
+    with without_places(made):
         assert {status for status, _ in asyncio.run(asked())} == {503}
     assert {status for status, _ in asyncio.run(asked())} == {200}
     made.state.service.database.close()
-    assert made.front.flights == {}
+    assert made.front.front.flights == {}
 
 
 def test_a_burst_with_tags_runs_one_statement(made: FastAPI) -> None:

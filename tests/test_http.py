@@ -1,5 +1,6 @@
 """What the service is over HTTP: methods, conditions, formats, refusals, limits, and how it fails."""
 
+import asyncio
 import csv
 import gc
 import http.client
@@ -18,7 +19,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import uvicorn
-from conftest import NOW, Workshop, run
+from conftest import NOW, ONE_ID, Workshop, run
 from fastapi import FastAPI
 from pyarrow import parquet
 from sqlalchemy import func, literal, select
@@ -32,6 +33,7 @@ from app.db import Database
 from app.ingest.publish import Dataset, publish
 from app.main import create_app
 from app.models import Project, Source, TradeFlow
+from app.server import Patient
 from app.settings import Settings
 
 DESCRIPTION = create_app(Settings(database_url="sqlite:///never-opened.db")).openapi()
@@ -116,7 +118,7 @@ def publish_invented(database: Database, records: dict[type[Any], list[dict[str,
 def service(database: Database, **settings: Any) -> Iterator[TestClient]:
     """Give a client of a service of one's own, which gives a failure as its answer."""
     made = create_app(Settings(database_url=database.settings.database_url, release_ttl=0, **settings))
-    with TestClient(made, raise_server_exceptions=False) as client:
+    with TestClient(made, raise_server_exceptions=False, headers=ONE_ID) as client:
         yield client
 
 
@@ -124,7 +126,8 @@ def service(database: Database, **settings: Any) -> Iterator[TestClient]:
 def served(database: Database, **settings: Any) -> Iterator[tuple[int, FastAPI]]:
     """Give the port of a real server over a database, and its application."""
     made = create_app(Settings(database_url=database.settings.database_url, release_ttl=0, **settings))
-    server = uvicorn.Server(uvicorn.Config(made, port=0, log_level="critical", ws="none", timeout_graceful_shutdown=5))
+    config = uvicorn.Config(made, port=0, http=Patient, log_level="critical", ws="none", timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -155,6 +158,14 @@ def free_exports(made: FastAPI) -> int:
     for _ in range(taken):
         exports.release()
     return taken
+
+
+@contextmanager
+def without_places(made: FastAPI) -> Iterator[None]:
+    """Take every place for requests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(made.state.service, "queries", asyncio.Semaphore(0))
+        yield
 
 
 def is_idle(made: FastAPI) -> bool:
@@ -748,7 +759,7 @@ def test_no_free_connection_is_503(seeded: Database) -> None:
 @pytest.mark.parametrize("url", ["/v1/topics", "/v1/topics?format=csv&limit=1", "/v1/topics/technology", "/v1/checks"])
 def test_no_free_place_for_a_query_is_503(seeded: Database, url: str) -> None:
     with service(seeded, queries=1, pool_wait=0.1) as client:
-        with client.app.state.service.queries:
+        with without_places(client.app):
             response = client.get(url)
         assert client.get(url).status_code == 200
     assert_retry(response, "KHG502")

@@ -9,10 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = (
-    {"app", "codes", "errors", "nearest", "settings"},
-    {"compress", "db", "faults", "formats", "letters", "metrics", "models", "periods", "recent", "wording"},
+    {"ids"},
+    {"app", "codes", "errors", "fault", "nearest", "settings", "stop"},
+    {
+        *("compress", "db", "faults", "formats", "letters", "logs", "metrics", "models", "periods", "rate", "recent"),
+        *("telemetry", "wording"),
+    },
     {"fetch", "names", "params", "schema", "search", "store", "within"},
-    {"checks", "evidence", "ingest", "releases", "verify"},
+    {"backup", "checks", "evidence", "ingest", "releases", "verify"},
     {"filters"},
     {"ask", "query"},
     {"empty", "plan"},
@@ -21,8 +25,8 @@ LAYERS = (
     {"envelope", "exports", "flows", "routes"},
     {"sdmx"},
     {"api", "guard", "openapi"},
-    {"cache", "charts", "mcp", "tables", "web"},
-    {"main"},
+    {"cache", "charts", "edge", "mcp", "tables", "web"},
+    {"main", "server"},
     {"cli"},
 )
 """Rooms from the bottom up; docs/architecture.md says why."""
@@ -33,6 +37,7 @@ KNOWS = {
     "fastapi": {"faults", "openapi", "routes", "api", "charts", "main"},
     "sqlalchemy": {
         *(
+            "backup",
             "models",
             "checks",
             "db",
@@ -55,9 +60,12 @@ KNOWS = {
             "sdmx",
             "api",
             "cli",
+            "telemetry",
         ),
     },
     "alembic": {"schema"},
+    "limits": {"rate", "settings"},
+    "opentelemetry": {"telemetry"},
     "mcp": {"mcp"},
     "mcp_types": {"mcp"},
     "polars": {"ingest"},

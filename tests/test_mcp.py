@@ -16,7 +16,7 @@ from conftest import serve
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from starlette.testclient import TestClient
-from test_http import assert_problem, served
+from test_http import assert_problem, served, without_places
 
 from app.api.compare import CompareParams
 from app.api.projects import ProjectParams
@@ -391,7 +391,7 @@ def test_calls_at_once_do_not_mix(port: int, mode: str) -> None:
 
 def test_a_call_waits_for_a_place_as_a_request_does(seeded: Database) -> None:
     with served(seeded, queries=1, pool_wait=0.05) as (port, made):
-        with made.state.service.place(made.state.service.queries):
+        with without_places(made):
             refused(port, "auto", "projects", {}, "KHG502")
         assert not call(port, "auto", "projects", {}).is_error
 

@@ -1,20 +1,45 @@
-"""The service held to its own description: every operation, requests that fit it and requests that do not."""
+"""The service held to its own description: every operation, requests that fit it and requests that do not.
 
+Each operation gets every case that its description makes by itself (bounds, missing, repeated and unknown parameters,
+other types, other methods), and beyond these as many invented ones as are asked for.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import requests
 import schemathesis
+from conftest import ENGINES, TORTURE, Workshop, times
+from direct import Answer, Direct, content_hash, direct
+from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import SchemathesisConfig
-from starlette.testclient import TestClient
+from schemathesis.core.transport import Response
+from sqlalchemy import update
 from test_http import DESCRIPTION
 
+from app.db import Database
 from app.main import create_app
+from app.models import Topic
 from app.settings import Settings
 
 NAMES_NOTHING = ["2xx", "3xx", "404", "406", "414", "422"]
 """What answers a request that fits the description: its names may name nothing, its bounds contradict, it be long."""
 REFUSED = ["404", "405", "406", "414", "422"]
 """What answers a request that does not fit."""
+HELD = {
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "positive_data_acceptance",
+    "unsupported_method",
+}
+"""Checks that must be among those that are on."""
 
 
 def described(examples: int) -> Any:
@@ -23,35 +48,66 @@ def described(examples: int) -> Any:
         "positive_data_acceptance": {"expected-statuses": NAMES_NOTHING},
         "negative_data_rejection": {"expected-statuses": REFUSED},
     }
-    generation = {"max-examples": examples, "deterministic": True}
+    generation = {"max-examples": examples, "deterministic": not TORTURE, "allow-x00": True}
     config = SchemathesisConfig.from_dict({"checks": checks, "generation": generation})
     made = create_app(Settings(database_url="sqlite:///never-opened.db"))
     return schemathesis.openapi.from_asgi("/openapi.json", made, config=config)
 
 
-SQLITE, POSTGRES = described(15), described(3)
+SQLITE, POSTGRES = described(times(15, 800)), described(times(3, 800))
+SENT: Counter[str] = Counter()
+"""Cases that were sent, by engine."""
 
 
-def take_state(case: schemathesis.Case, client: TestClient) -> None:
-    """Let the described application answer from the database of a client."""
-    for name in ("service", "exports"):
-        setattr(case.operation.app.state, name, getattr(client.app.state, name))
+@pytest.fixture(scope="module")
+def asked(workshop: Workshop) -> Iterator[dict[str, Direct]]:
+    """Give the service over each engine; at the end no row and no byte of its database may be another."""
+    databases = {engine: workshop.seeded(engine) for engine in ENGINES}
+    before = {engine: content_hash(database) for engine, database in databases.items()}
+    with ExitStack() as stack:
+        yield {engine: stack.enter_context(direct(database)) for engine, database in databases.items()}
+    assert {engine: content_hash(database) for engine, database in databases.items()} == before
 
 
-def hold(case: schemathesis.Case, client: TestClient) -> None:
-    """Send a request to the service over a seeded database and hold the answer to the description."""
-    take_state(case, client)
-    case.call_and_validate()
+@pytest.fixture
+def counted(record_property: Any) -> Iterator[None]:
+    """Tell how many cases a test sent."""
+    before = SENT.copy()
+    yield
+    for engine, sent in (SENT - before).items():
+        record_property("count", (f"cases on {engine}", sent))
 
 
+def hold(case: schemathesis.Case, service: Direct) -> Answer:
+    """Send a request to the service and hold the answer to the description."""
+    case.freeze_metadata()
+    given = case.as_transport_kwargs(base_url="http://testserver")
+    request = requests.Request(**given).prepare()
+    body = request.body.encode() if isinstance(request.body, str) else request.body or b""
+    request.headers.pop("Accept-Encoding", None)  # the answer is read as it is
+    headers = [("Host", "testserver"), *request.headers.items()]
+    answer = service.ask(request.path_url, request.method, headers, body)
+    told: dict[str, list[str]] = {}
+    for name, value in answer.headers:
+        told.setdefault(name, []).append(value)
+    case.validate_response(Response(answer.status, told, answer.body, request, elapsed=0.0, verify=False))
+    return answer
+
+
+@pytest.mark.torture
+@pytest.mark.usefixtures("counted")
 @SQLITE.parametrize()
-def test_service_holds_to_its_description_on_sqlite(case: schemathesis.Case, clients: dict[str, TestClient]) -> None:
-    hold(case, clients["sqlite"])
+def test_service_holds_to_its_description_on_sqlite(case: schemathesis.Case, asked: dict[str, Direct]) -> None:
+    SENT["sqlite"] += 1
+    hold(case, asked["sqlite"])
 
 
+@pytest.mark.torture
+@pytest.mark.usefixtures("counted")
 @POSTGRES.parametrize()
-def test_service_holds_to_its_description_on_postgres(case: schemathesis.Case, clients: dict[str, TestClient]) -> None:
-    hold(case, clients["postgres"])
+def test_service_holds_to_its_description_on_postgres(case: schemathesis.Case, asked: dict[str, Direct]) -> None:
+    SENT["postgres"] += 1
+    hold(case, asked["postgres"])
 
 
 def narrowed() -> list[Any]:
@@ -70,13 +126,24 @@ def narrowed() -> list[Any]:
 
 
 @pytest.mark.parametrize("case", narrowed())
-def test_answer_of_some_fields_holds_to_the_description_too(
-    case: schemathesis.Case, clients: dict[str, TestClient]
-) -> None:
-    take_state(case, clients["sqlite"])
-    whole = case.call_and_validate().json()["data"]
+def test_answer_of_some_fields_holds_to_the_description_too(case: schemathesis.Case, asked: dict[str, Direct]) -> None:
+    whole = hold(case, asked["sqlite"]).json()["data"]
     row = whole[0] if isinstance(whole, list) else whole
     for field in row:
         case.query["fields"] = field
-        some = case.call_and_validate().json()["data"]
+        some = hold(case, asked["sqlite"]).json()["data"]
         assert list(some[0] if isinstance(some, list) else some) == [field]
+
+
+def test_every_check_that_is_named_is_on() -> None:
+    load_all_checks()
+    assert set(CHECKS.get_all_names()) >= HELD
+    assert all(SQLITE.config.checks_config_for(operation=None).get_by_name(name=name).enabled for name in HELD)
+
+
+def test_a_hash_tells_any_row_that_is_changed(private_seeded: Database) -> None:
+    before = content_hash(private_seeded)
+    assert content_hash(private_seeded) == before
+    with private_seeded.writer.begin() as connection:
+        connection.execute(update(Topic).where(Topic.slug == "technology").values(name="Technologies"))
+    assert content_hash(private_seeded) != before

@@ -921,7 +921,7 @@ def test_head_says_what_get_says(wide: dict[str, TestClient], path: str) -> None
 
 def test_a_narrow_request_waits_for_no_export(invented: dict[str, Database], engine: str) -> None:
     with service(invented[engine], exports=1, pool_wait=0.05) as client:
-        with client.app.state.service.place(client.app.state.service.exports):
+        with client.app.state.service.exporting():
             assert client.get(f"{BASE}/data/TRADE/A.KAZ.CHN.T.....").status_code == 200
             assert client.get(f"{BASE}/availableconstraint/TRADE/A.KAZ.CHN.T.....").status_code == 200
             assert client.get(f"{BASE}/datastructure?references=all").status_code == 200

@@ -1,5 +1,6 @@
 """How many SQL statements an answer takes: few, and no more of them with more rows. Run with -s for a table."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -162,7 +163,10 @@ def test_the_release_is_looked_up_by_one_short_statement(seeded: Database) -> No
     with counted(seeded, release_ttl=0) as found:
         tag = found.client.get("/v1/topics").headers["etag"]
         taken = found.get("/v1/topics", 304, **{"If-None-Match": tag})
-    assert [" ".join(statement.split()) for statement in taken] == ["SELECT max(releases.id) AS max_1 FROM releases"]
+    (statement,) = taken
+    assert re.fullmatch(
+        r"SELECT [a-z0-9_., ]+ FROM releases ORDER BY releases.id DESC LIMIT .+", " ".join(statement.split())
+    )
 
 
 @pytest.mark.parametrize("path", ["/v1/trade/flows", "/v1/quotes", "/v1/figures"])

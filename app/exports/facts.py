@@ -62,14 +62,14 @@ class Known:
 
     def of(self, release: int) -> Facts:
         """Give the facts of a release. Raises Busy, QueryTimeout."""
-        return self._kept.get(release, lambda: self._look(release))
+        return self._kept.get((self._service.releases.lineage, release), lambda: self._look(release))
 
     def _look(self, release: int) -> Facts:
         service = self._service
         edition = service.releases.edition(release)
         found = {}
         with (
-            service.place(service.exports),
+            service.exporting(),
             service.database.read(service.settings.export_timeout) as connection,
         ):
             for table in self._tables:

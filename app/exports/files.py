@@ -23,6 +23,7 @@ from typing import IO
 from sqlalchemy import select
 
 import app
+from app import fault
 from app.ask import Service
 from app.db import Database, beside
 from app.errors import Busy, DatabaseUnavailable, ExportNotWritten, PublishBusy, QueryTimeout
@@ -112,7 +113,7 @@ class Files:
                 if before:
                     return before
                 part = folder / f".{stem}.{suffix}{PARTS}"
-                with service.place(service.exports):
+                with service.exporting():
                     made = whole(part, lambda sha256: folder / f"{stem}.{sha256}.{suffix}", write)
             self.take_away(folder)
         except OSError as error:
@@ -150,10 +151,11 @@ class Files:
 
     def of_release(self, release: int) -> Path:
         """Give the folder of a release's files: named by all that their bytes depend on."""
-        history = self._histories.get(release, lambda: history_of(self.service.database, release))
+        key = (self.service.releases.lineage, release)
+        history = self._histories.get(key, lambda: history_of(self.service.database, release))
         writers = [written_by(form) for form in FORMATS.values() if is_there(form)]
-        key = digest(history, app.__version__, self.service.settings.root_path, *writers)
-        return self.folder / f"{release}-{key}"
+        name = digest(history, app.__version__, self.service.settings.root_path, *writers)
+        return self.folder / f"{release}-{name}"
 
     def take_away(self, newest: Path) -> None:
         """Take away the files of releases that were not used for longest; who has one open reads on."""
@@ -184,12 +186,15 @@ def whole(part: Path, name: Callable[[str], Path], write: Write) -> Built:
     try:
         with part.open("wb") as out:
             write(out)
+            fault.point("export.written")
             out.flush()
             os.fsync(out.fileno())
         with part.open("rb") as written:
             sha256 = hashlib.file_digest(written, "sha256").hexdigest()
         size, path = part.stat().st_size, name(sha256)
+        fault.point("export.rename")
         part.replace(path)
+        fault.point("export.renamed")
     finally:
         part.unlink(missing_ok=True)
     return Built(path, size, sha256)

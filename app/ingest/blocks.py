@@ -5,29 +5,25 @@ says, or whose quotes do not close, is told with its number, and the lines aroun
 """
 
 import csv
-import gzip
 import io
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import polars as pl
 
 from app.errors import ImportInvalid
+from app.ingest.archives import refuse_bomb, whole
 
-BLOCK = 8 * 2**20
+BLOCK = 4 * 2**20
 """Bytes read at once."""
+PIECE = re.compile(rb"(?:[^\n]*+\n){1,131072}+")
+"""Lines that are parsed at once: a file of blank ones would otherwise take a thousand times its bytes as a table."""
 LINE_MAX = 2**20
 """Longest line; a longer one is no row of such a file."""
 FIRST_LINES = 20
 """Lines that tell whether rows end in a comma; one of them may be blank or broken."""
-ENCRYPTED = 1
-"""Bit of a member of a .zip that needs a password."""
 END = "~"
 """Field added to each line: it stands in its column only where a line has as many fields as the header."""
 LINE, REASON, TEXT = "line", "reason", "text"
@@ -61,42 +57,13 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Iterator[tuple[str, IO[bytes], IO[bytes]]]]:
-    """Give each file that a path holds with its name, its text and the bytes on disk. Raises ImportInvalid."""
-    with path.open("rb") as disk:
-        try:
-            yield members(path, disk)
-        except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
-            raise ImportInvalid(f"{path.name}: the archive is broken or cut off: {error}") from error
-
-
-def members(path: Path, disk: IO[bytes]) -> Iterator[tuple[str, IO[bytes], IO[bytes]]]:
-    """Give the files that a path holds: those of an archive, or itself."""
-    if path.suffix.lower() == ".zip":
-        with zipfile.ZipFile(disk) as archive:
-            inside = [info for info in archive.infolist() if info.filename.lower().endswith((".csv", ".txt"))]
-            if not inside:
-                raise ImportInvalid(f"{path.name}: there is no .csv or .txt file in the archive")
-            for info in inside:
-                if info.flag_bits & ENCRYPTED:
-                    raise ImportInvalid(f"{path.name}: {info.filename} is encrypted: unpack it first")
-                with archive.open(info) as text:
-                    yield f"{path.name}/{Path(info.filename).name}", text, disk
-        return
-    if path.suffix.lower() == ".gz":
-        with gzip.GzipFile(fileobj=disk) as text:
-            yield path.name, text, disk  # type: ignore[misc]  # a GzipFile reads bytes, whatever its type says
-        return
-    yield path.name, disk, disk
-
-
 def read_header(name: str, text: IO[bytes], known: Mapping[str, str]) -> Header:
     """Read the first line: `known` gives a column by its plain name. Raises ImportInvalid."""
-    line = text.readline(LINE_MAX)
+    with whole(name):
+        line = text.readline(LINE_MAX)
     if b"\0" in line:
         raise ImportInvalid(f"{name}: the file is no text in UTF-8 or ISO-8859-1: save it as CSV UTF-8")
-    names = next(csv.reader([decoded(line).removeprefix("\ufeff")]), [])
+    names = cells(decoded(line).removeprefix("\ufeff"))
     if len(names) < 2:
         raise ImportInvalid(f"{name}: the first line names no columns of a CSV file")
     kept = {place: known[plain(one)] for place, one in enumerate(names) if plain(one) in known}
@@ -104,6 +71,14 @@ def read_header(name: str, text: IO[bytes], known: Mapping[str, str]) -> Header:
     if doubled:
         raise ImportInvalid(f"{name}: the header names {', '.join(doubled)} twice")
     return Header(len(names), kept)
+
+
+def cells(line: str) -> list[str]:
+    """Give the fields of a line as far as it has any: none where it is no CSV."""
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
 
 
 def decoded(text: bytes) -> str:
@@ -114,23 +89,28 @@ def decoded(text: bytes) -> str:
         return text.decode("latin-1")
 
 
-def read_blocks(name: str, text: IO[bytes], disk: IO[bytes], header: Header, size: int = BLOCK) -> Iterator[Block]:
-    """Give the rows after the header, block by block. Raises ImportInvalid for a line that has no end."""
+def read_blocks(name: str, text: IO[bytes], disk: IO[bytes], header: Header) -> Iterator[Block]:
+    """Give the rows after the header, block by block.
+
+    Raises ImportInvalid for a line that has no end, and for an archive that is broken or grows beyond measure.
+    """
     rest, line = b"", 2
     fields = header.fields
     while True:
-        chunk = text.read(size)
-        whole, newline, rest = (rest + chunk).rpartition(b"\n")
+        with whole(name):
+            chunk = text.read(BLOCK)
+        refuse_bomb(name, text.tell(), disk.tell())
+        lines, newline, rest = (rest + chunk).rpartition(b"\n")
         if not chunk:
-            whole, newline, rest = rest, b"\n" if rest else b"", b""
+            lines, newline, rest = rest, b"\n" if rest else b"", b""
         if len(rest) > LINE_MAX:
             raise ImportInvalid(f"{name}: a line after line {line} is longer than {LINE_MAX} bytes")
-        if whole:
+        if lines:
             if line == 2:
-                fields = fields_of_rows(whole + newline + rest, header.fields)
-            lines = (whole + newline).replace(b"\r\n", b"\n")
-            yield read_block(lines, line, Header(fields, header.kept), disk.tell())
-            line += lines.count(b"\n")
+                fields = fields_of_rows(lines + newline + rest, header.fields)
+            for piece in PIECE.findall((lines + newline).replace(b"\r\n", b"\n")):
+                yield read_block(piece, line, Header(fields, header.kept), disk.tell())
+                line += piece.count(b"\n")
         if not chunk:
             return
 
@@ -138,7 +118,7 @@ def read_blocks(name: str, text: IO[bytes], disk: IO[bytes], header: Header, siz
 def fields_of_rows(lines: bytes, named: int) -> int:
     """Tell how many fields rows have: as many as the header, or one more where half of them end in a comma."""
     first = [raw.strip(b"\r ") for raw in lines.split(b"\n", FIRST_LINES)[:FIRST_LINES]]
-    rows = [next(csv.reader([decoded(raw)]), []) for raw in first if raw]
+    rows = [cells(decoded(raw)) for raw in first if raw]
     ended = sum(len(row) == named + 1 and row[-1] == "" for row in rows)
     return named + 1 if ended and 2 * ended >= len(rows) else named
 

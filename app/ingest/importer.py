@@ -1,6 +1,7 @@
 """One import is one release: read, staged, and published by one transaction at the end, or not at all."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,11 +13,13 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, select
 
+from app import fault
 from app.codes import Method, ReleaseKind
 from app.db import Database, analyze, publish_staged
 from app.errors import ImportInvalid, TooManyBadRows
 from app.ingest import baci, comtrade, staging
-from app.ingest.blocks import BAD_SCHEMA, Block, Header, opened, read_blocks, read_header
+from app.ingest.archives import opened
+from app.ingest.blocks import BAD_SCHEMA, Block, Header, read_blocks, read_header
 from app.ingest.flows_read import Read
 from app.ingest.publish import Changes, Dataset, add_release, compare, digest, next_release, with_words, write
 from app.models import Country, Release, SearchEntry, Source, TradeFlow
@@ -25,6 +28,7 @@ AGAIN = "the same row again"
 TWO_VALUES = "its key is there with another value too, and which one holds is not said"
 HASHED = 2**20
 """Bytes of a file hashed at once."""
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 Parse = Callable[[pl.DataFrame, Mapping[str, str]], Read]
 
 
@@ -118,6 +122,7 @@ class Report:
             file = self._stack.enter_context(self.path.open("w", newline="", encoding="utf-8"))
             self._writer = csv.writer(file)
             self._writer.writerow(("file", "line", "reason", "row"))
+        fault.point("import.report")
         self._writer.writerows((name, *row) for row in rows.select(list(BAD_SCHEMA)).iter_rows())
         self.rows += rows.height
 
@@ -132,6 +137,7 @@ class Job:
     max_bad: float = 0.001
     dry_run: bool = False
     progress: Callable[[int, int], None] | None = None  # told the rows and bytes of the files read
+    sha256: Sequence[str] = ()  # what the files must have, in their order; none, or one for each
 
 
 def run_import(database: Database, job: Job) -> Summary:
@@ -140,7 +146,10 @@ def run_import(database: Database, job: Job) -> Summary:
     Raises ImportInvalid, TooManyBadRows, PublishBusy, DatabaseUnavailable.
     """
     slug = job.format.source["slug"]
-    sha256 = digest_of_all(job.paths)
+    found = [digest_of(path) for path in job.paths]
+    refuse_other(job, found)
+    sha256 = together(found)
+    fault.point("import.hashed")
     with database.read() as connection:
         areas = read_areas(connection)
         again = last_import(connection, slug, sha256, job.format.options)
@@ -148,17 +157,22 @@ def run_import(database: Database, job: Job) -> Summary:
         return Summary(again=again)
     summary = Summary()
     with database.staging() as connection, Report(job.report) as report:
+        fault.point("import.locked")
         staging.create(connection)
         names = read_files(connection, job, areas, summary, report)
         settle(connection, names, summary, report)
         refuse_bad(summary, report, job.max_bad)
+        fault.point("import.settled")
         publish_staged(connection)
+        fault.point("import.publishing")
         publish(connection, job, sha256, summary)
+        fault.point("import.commit")
         if job.dry_run:
             connection.rollback()
             summary.release = None
         else:
             connection.commit()
+            fault.point("import.committed")
     if summary.release:
         analyze(database, TradeFlow.__tablename__)
     return summary
@@ -166,11 +180,34 @@ def run_import(database: Database, job: Job) -> Summary:
 
 def digest_of_all(paths: Sequence[Path]) -> str:
     """Give the SHA-256 of a file, or of the hashes of several one after the other."""
-    found = []
-    for path in paths:
-        with path.open("rb") as file:
-            found.append(digest(iter(partial(file.read, HASHED), b"")))
-    return found[0] if len(found) == 1 else digest(f"{one}\n".encode() for one in found)
+    return together([digest_of(path) for path in paths])
+
+
+def digest_of(path: Path) -> str:
+    """Give the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return digest(iter(partial(file.read, HASHED), b""))
+
+
+def together(digests: Sequence[str]) -> str:
+    """Give one hash for those of several files; that of one is its own."""
+    return digests[0] if len(digests) == 1 else digest(f"{one}\n".encode() for one in digests)
+
+
+def refuse_other(job: Job, found: Sequence[str]) -> None:
+    """Refuse files that are not those that were meant. Raises ImportInvalid."""
+    if job.sha256 and len(job.sha256) != len(job.paths):
+        told = f"{len(job.sha256)} for {len(job.paths)} files"
+        raise ImportInvalid(f"--sha256 is given {told}: give one for each file, in their order")
+    for meant in job.sha256:
+        if not SHA256.fullmatch(meant):
+            raise ImportInvalid(f"--sha256 {meant[:80]!r} is no SHA-256: it has 64 hexadecimal digits")
+    for path, meant, digest_found in zip(job.paths, job.sha256, found, strict=False):
+        if meant.lower() != digest_found:
+            raise ImportInvalid(
+                f"{path.name}: its SHA-256 is {digest_found}, not {meant.lower()}: it is not the file that was meant, "
+                "or it was damaged on its way; nothing was read"
+            )
 
 
 def read_areas(connection: Connection) -> dict[str, str]:
@@ -206,12 +243,14 @@ def read_files(
                 names.append(name)
                 parse = job.format.parse_of(name)
             found = parse(block.rows, areas)
+            fault.point("import.parsed")
             report.add(name, block.bad)
             report.add(name, found.bad)
             summary.read += block.read
             summary.bad += block.bad.height + found.bad.height
             summary.left_out.update(found.left_out)
             staging.stage(connection, found.flows, len(names) - 1)
+            fault.point("import.staged")
             if job.progress:
                 job.progress(summary.read, before + block.taken)
         before += path.stat().st_size
@@ -259,7 +298,9 @@ def publish(connection: Connection, job: Job, sha256: str, summary: Summary) -> 
     is_first = not staging.has_rows(connection, slug)
     staged = staging.count(connection)
     summary.revised = 0 if is_first else staging.supersede(connection, slug, number)
+    fault.point("import.superseded")
     inserted = staging.add(connection, slug, job.format.method, number, is_first)
+    fault.point("import.added")
     summary.added = inserted - summary.revised
     summary.unchanged = staged - inserted
     if not inserted:
@@ -285,6 +326,7 @@ def publish(connection: Connection, job: Job, sha256: str, summary: Summary) -> 
         options=job.format.options,
         rows_rejected=summary.bad,
     )
+    fault.point("import.released")
     for model, change in changes.items():
         write(connection, model, change, number)
     summary.release = number

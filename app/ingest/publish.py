@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Connection, Table, func, insert, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from app import search
+from app import fault, search
 from app.codes import ReleaseKind
 from app.models import Base, Release, SearchEntry
 
@@ -159,6 +159,7 @@ def write(connection: Connection, model: type[Any], change: Changes, number: int
         same = [table.c[name] == value for name, value in zip(model.key, key, strict=True)]
         connection.execute(update(table).where(table.c.superseded_by.is_(None), *same).values(superseded_by=number))
     fresh = [{**record, "release": number} for record in (*change.added, *change.changed)]
+    fault.point("publish.ended")
     if not fresh:
         return
     try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from app import fault
 from app.codes import NOT_STATED, ReleaseKind
 from app.db import Database
 from app.errors import SeedInvalid
@@ -81,6 +82,7 @@ def seed(database: Database, directory: Path, now: datetime | None = None) -> li
     Raises SeedInvalid, PublishBusy.
     """
     folders = read_seeds(directory)
+    fault.point("seeds.read")
     with database.publishing() as connection:
         refuse(clashes(folders))
         known = known_keys(connection, [folder.dataset for folder in folders])
@@ -89,11 +91,14 @@ def seed(database: Database, directory: Path, now: datetime | None = None) -> li
                 folder.faults.append(folder.place(model, record).at(name, f"{model.__tablename__}.{name}: {message}"))
         refuse([fault for folder in folders for fault in folder.faults])
         published = [publish_folder(connection, folder, now) for folder in folders]
+        fault.point("seeds.commit")
+    fault.point("seeds.committed")
     return [number for number in published if number is not None]
 
 
 def publish_folder(connection: Any, folder: Folder, now: datetime | None) -> int | None:
     """Publish one folder; a row that the database refuses is told with its place. Raises SeedInvalid."""
+    fault.point("seeds.folder")
     try:
         return publish(connection, folder.dataset, now)
     except RowRefused as refused:

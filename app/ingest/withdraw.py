@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, insert, literal, not_, or_, select, update
 
+from app import fault
 from app.codes import ReleaseKind
 from app.db import Database
 from app.errors import CannotWithdraw
@@ -28,6 +29,8 @@ def withdraw(database: Database, number: int, now: datetime | None = None) -> in
         add_release(connection, later, ReleaseKind.WITHDRAWAL, source, None, told, now, withdraws=number)
         for model, keys in ending.items():
             write(connection, model, Changes([], [], keys), later)
+        fault.point("withdraw.commit")
+    fault.point("withdraw.committed")
     return later
 
 
@@ -72,6 +75,7 @@ def take_rows_back(connection: Connection, source: str, number: int, later: int)
     ended = connection.execute(
         ending.where(or_(FLOW.c.release == number, held_again)).values(superseded_by=later)
     ).rowcount
+    fault.point("withdraw.ended")
     gone, old, between = FLOW.alias("gone"), FLOW.alias("old"), FLOW.alias("between")
     nearer = exists().where(
         same_key(between, old),
@@ -88,6 +92,7 @@ def take_rows_back(connection: Connection, source: str, number: int, later: int)
     )
     renewed = insert(FLOW).from_select([*names, "release"], held).execution_options(preserve_rowcount=True)
     again = connection.execute(renewed).rowcount
+    fault.point("withdraw.renewed")
     return {"added": 0, "changed": again, "removed": ended - again}
 
 

@@ -1,7 +1,7 @@
 """From an SDMX request to its answer: data streamed, what codes there are, structures; each with its tag."""
 
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -97,11 +97,7 @@ def short(question: Question) -> Response | None:
     """Answer what is no more than one run; null where there is more, or a statement has no time to tell."""
     service = question.ask.service
     try:
-        with (
-            service.place(service.queries),
-            service.database.read() as connection,
-            closing(question.read(connection)) as runs,
-        ):
+        with service.database.read() as connection, closing(question.read(connection)) as runs:
             first = next(runs, None)
             return None if first and len(first) >= BATCH else at_once(question, connection, first)
     except QueryTimeout:
@@ -122,7 +118,7 @@ def stream(question: Question) -> Response:
     """Answer data in constant memory; what is wrong before the first observation is still a clean error."""
     service, media_type = question.ask.service, question.served.media_type
     with ExitStack() as opening:
-        opening.enter_context(service.place(service.exports))
+        opening.enter_context(service.exporting())
         connection = opening.enter_context(service.database.read(service.settings.export_timeout))
         runs = opening.enter_context(closing(question.read(connection)))
         first = next(runs, None)
@@ -159,7 +155,7 @@ def answer_available(request: Request, params: AvailableParams, rest: str) -> Re
     service = ask.service
     is_narrow = any(selection.codes)
     with (
-        service.place(service.queries if is_narrow else service.exports),
+        nullcontext() if is_narrow else service.exporting(),
         service.database.read(None if is_narrow else service.settings.export_timeout) as connection,
     ):
         found = cube.available(connection, selection, wanted)

@@ -202,13 +202,10 @@ def occurring(ask: Ask) -> Occurring:
     service, edition = ask.service, ask.edition
 
     def look() -> Occurring:
-        with (
-            service.place(service.queries),
-            service.database.read(service.settings.export_timeout) as connection,
-        ):
+        with service.database.read(service.settings.export_timeout) as connection:
             return read_occurring(connection, edition.number)
 
-    kept: Occurring = service.prepared.get(("sdmx", edition.number), look)
+    kept: Occurring = service.prepared.get(("sdmx", edition.key), look)
     return kept
 
 

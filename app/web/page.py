@@ -21,6 +21,7 @@ from starlette.routing import Route
 import app
 from app.ask import Service, settle_release
 from app.errors import RETRY_AFTER, Fault, InvalidValue, KhorgosError, UnknownParameter, respond
+from app.guard import EXPLORER_POLICY
 from app.nearest import nearest
 from app.releases import Edition
 from app.web import words
@@ -161,7 +162,7 @@ class Page:
         """A strong tag of release, request and version."""
         settings = self.request.app.state.service.settings
         parts = [app.__version__, TEMPLATE.globals["css"], TEMPLATE.globals["js"], settings.root_path, self.base]
-        parts += [settings.page_limit, settings.count_limit, self.edition.number, self.path, sorted(self.query.items())]
+        parts += [settings.page_limit, settings.count_limit, self.edition.mark, self.path, sorted(self.query.items())]
         return f'"{hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]}"'
 
     @property
@@ -172,6 +173,7 @@ class Page:
             "ETag": self.etag,
             "Last-Modified": format_datetime(self.edition.published_at, usegmt=True),
             "Cache-Control": f"public, {age}",
+            "Content-Security-Policy": EXPLORER_POLICY,  # of 304 too: a browser keeps the policy that it is told last
         }
 
 
@@ -199,6 +201,7 @@ class View:
 
     async def answer(self, request: Request) -> Response:
         """Answer with the page, with 304, or with a page of what is wrong."""
+        request.scope["route"] = self  # by its path requests are counted, as those of FastAPI's routes are
         try:
             page = await anyio.to_thread.run_sync(settled, request)
             refuse_unknown(page, self.takes)
