@@ -25,11 +25,11 @@ from app.db import Database
 from app.errors import InvalidSetting, KhorgosError
 from app.exports.answers import Exports
 from app.exports.folder import write_folder
-from app.faults import invalid_setting
 from app.ingest.importer import Job, baci_format, comtrade_format, run_import
 from app.ingest.seeds import seed as publish_seeds
 from app.ingest.withdraw import withdraw as take_back
 from app.models import Release
+from app.refusals import invalid_setting
 from app.releases import Releases
 from app.settings import Settings
 from app.stop import Stop, Stopped
@@ -307,16 +307,17 @@ def version() -> None:
 def main() -> None:
     """Run a command; what goes wrong is one clear line and an exit status that is not 0."""
     stop = Stop()
-    stop.listen()
     try:
-        cli()
+        try:
+            stop.listen()
+            cli()
+        finally:
+            stop.forget()
     except (Exception, Stopped) as error:  # a library in whose midst the signal came may make another error of it
         if not stop.by and not isinstance(error, KhorgosError | OSError):
             raise
         print(stop if stop.by else told(error), file=sys.stderr)
         sys.exit(stop.status or 1)
-    finally:
-        stop.forget()
 
 
 def told(error: BaseException) -> str:

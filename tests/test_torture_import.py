@@ -26,7 +26,7 @@ from test_http import served
 from tiny import TINY, write
 from trade_files import Row, comtrade_text, everything, settled, take, written
 
-from app import schema
+from app import __version__, schema
 from app.db import Database
 from app.models import Base, Release, TradeFlow
 
@@ -503,6 +503,26 @@ def test_an_import_that_is_told_to_stop_says_so_and_stops(world: World, number: 
         if is_new:
             world.undo()
     world.completes()
+
+
+AT_THE_END = """
+import os, signal, sys
+import app.cli, app.stop
+forget = app.stop.Stop.forget
+def struck():
+    app.stop.Stop.forget = staticmethod(forget)
+    os.kill(os.getpid(), signal.SIGTERM)
+    forget()
+app.stop.Stop.forget = staticmethod(struck)
+sys.argv = ["khorgos", "version"]
+app.cli.main()
+"""
+
+
+def test_a_signal_after_the_last_step_of_a_command_is_told_too() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_THE_END], capture_output=True, text=True, check=False, timeout=60)
+    told = "stopped by SIGTERM; what was not published is undone: run it again\n"
+    assert (done.returncode, done.stdout, done.stderr) == (143, f"{__version__}\n", told)
 
 
 @pytest.mark.torture
