@@ -30,7 +30,7 @@ serve: $(RUNTIME) ## install if needed, then run the service; ARGS="--port 9000"
 test: lint ## everything that must hold: style, types, tests on both engines, coverage; ARGS go to pytest
 	$(BIN)/pytest --numprocesses auto --dist worksteal --cov $(ARGS)
 
-torture: $(DEV) ## the long forms of the tests of faults, some hours; prints what it measured; ARGS go to pytest
+torture: $(DEV) ## the long forms of the tests of faults; prints what it measured; ARGS go to pytest
 	KHORGOS_TORTURE=1 $(BIN)/pytest -m 'torture or long' --numprocesses auto --dist worksteal $(ARGS)
 
 lint: $(DEV) ## style and types alone

@@ -4,7 +4,6 @@ SQLite is copied by its own online backup, PostgreSQL by pg_dump and pg_restore.
 runs meanwhile is in the file whole or not at all. Beside FILE stands FILE.sha256, as sha256sum writes it.
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -26,6 +25,7 @@ from app.db import LOCK_WAIT, Database, analyze, publish_staged
 from app.errors import BackupFailed, BackupInvalid, BackupRefused, NoBackupTool, PublishBusy
 from app.models import Base
 from app.settings import Settings
+from app.sums import sha256_of
 
 PAGES = 512
 """Pages of SQLite copied in one step, 2 MB."""
@@ -372,12 +372,6 @@ def seen_on_disk(path: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
-
-
-def sha256_of(path: Path) -> str:
-    """Give the SHA-256 of a file."""
-    with path.open("rb") as given:
-        return hashlib.file_digest(given, "sha256").hexdigest()
 
 
 def sum_of(path: Path) -> Path:

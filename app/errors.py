@@ -1,6 +1,6 @@
 """Every error the service tells, with its stable code; translated to RFC 9457 problems here and nowhere else.
 
-What FastAPI, Pydantic and the router refuse becomes one of them in `faults`.
+What FastAPI, Pydantic and the router refuse becomes one of them in `refusals`.
 
 Codes go by stage, 1xx request, 2xx data, 3xx import, 5xx server, and are never used again for something else.
 

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import __version__, errors, faults, mcp, openapi, schema, web
+from app import __version__, errors, mcp, openapi, refusals, schema, web
 from app.api import (
     catalog,
     checks,
@@ -108,7 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = metrics
     app.state.store = Store(settings.cache_bytes)
     app.state.traces = traces
-    faults.install(app)
+    refusals.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
     add_pages(app)

@@ -93,9 +93,13 @@ class Releases:
                 self._newest, self.last = found, (found[0], began)
         return found[0]
 
+    def key(self, number: int) -> tuple[int, int]:
+        """Give what tells a release from every other in this process, as `Edition.key` does."""
+        return self.lineage, number
+
     def _load(self, number: int) -> Edition:
         with self._lock:
-            key = (self.lineage, number)
+            key = self.key(number)
             edition = self._editions.get(key) or self._read(*key)
             self._editions[key] = edition
             self._editions.move_to_end(key)

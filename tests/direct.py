@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,3 +136,12 @@ def tables_of(connection: Connection) -> list[str]:
     else:
         query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
     return list(connection.execute(text(query)).scalars())
+
+
+@contextmanager
+def unchanged(databases: dict[str, Database]) -> Iterator[dict[str, Direct]]:
+    """Give the service over each database; at the end no row and no byte of one may be another."""
+    before = {name: content_hash(database) for name, database in databases.items()}
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(direct(database)) for name, database in databases.items()}
+    assert {name: content_hash(database) for name, database in databases.items()} == before

@@ -19,7 +19,7 @@ from conftest import Workshop
 from fastapi import FastAPI
 from sqlalchemy import event
 from starlette.testclient import TestClient
-from test_http import BIG, LISTS, assert_problem, flow, free_exports, publish_invented, served, service
+from test_http import BIG, LISTS, assert_problem, flow, free_exports, many_flows, publish_invented, served, service
 
 from app.compress import CODINGS
 from app.db import Database
@@ -40,10 +40,8 @@ PLAIN = {"Accept-Encoding": "identity"}
 @pytest.fixture(scope="module")
 def grown(engine: str, workshop: Workshop) -> Iterator[Database]:
     """Give a seeded database with a table of several batches, whose files tests may build and break."""
-    database = workshop.copy(engine)
-    publish_invented(database, {TradeFlow: [flow(number) for number in range(BIG)]})
-    yield database
-    workshop.remove(database)
+    with many_flows(workshop, engine) as database:
+        yield database
 
 
 def there(folder: Path) -> list[str]:

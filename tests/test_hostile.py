@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from itertools import product
 from typing import Any
 from urllib.parse import unquote
@@ -11,7 +10,7 @@ from urllib.parse import unquote
 import orjson
 import pytest
 from conftest import ENGINES, TORTURE, Workshop, times
-from direct import Answer, Direct, content_hash, direct
+from direct import Answer, Direct, unchanged
 from hostile import HOSTILE
 from test_http import OPERATIONS, example_of
 
@@ -55,11 +54,8 @@ SPOKEN = (("content-type", "application/json"), ("accept", "application/json, te
 @pytest.fixture(scope="module")
 def asked(workshop: Workshop) -> Iterator[dict[str, Direct]]:
     """Give the service over each engine; at the end no row and no byte of its database may be another."""
-    databases = {engine: workshop.seeded(engine) for engine in ENGINES}
-    before = {engine: content_hash(database) for engine, database in databases.items()}
-    with ExitStack() as stack:
-        yield {engine: stack.enter_context(direct(database)) for engine, database in databases.items()}
-    assert {engine: content_hash(database) for engine, database in databases.items()} == before
+    with unchanged({engine: workshop.seeded(engine) for engine in ENGINES}) as found:
+        yield found
 
 
 def targets(path: str) -> Iterator[tuple[str, str]]:

@@ -176,13 +176,20 @@ def is_idle(made: FastAPI) -> bool:
     return free_exports(made) == running.settings.exports and all(pool.checkedout() == 0 for pool in pools)
 
 
-@pytest.fixture(scope="module")
-def big(engine: str, workshop: Workshop) -> Iterator[Database]:
-    """Give a seeded database with a table of several batches, to read from only."""
+@contextmanager
+def many_flows(workshop: Workshop, engine: str) -> Iterator[Database]:
+    """Give a seeded database of one's own with a table of several batches."""
     database = workshop.copy(engine)
     publish_invented(database, {TradeFlow: [flow(number) for number in range(BIG)]})
     yield database
     workshop.remove(database)
+
+
+@pytest.fixture(scope="module")
+def big(engine: str, workshop: Workshop) -> Iterator[Database]:
+    """Give a seeded database with a table of several batches, to read from only."""
+    with many_flows(workshop, engine) as database:
+        yield database
 
 
 @pytest.fixture(scope="module")

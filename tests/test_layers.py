@@ -12,8 +12,8 @@ LAYERS = (
     {"ids"},
     {"app", "codes", "errors", "fault", "nearest", "settings", "stop"},
     {
-        *("compress", "db", "faults", "formats", "letters", "logs", "metrics", "models", "periods", "rate", "recent"),
-        *("telemetry", "wording"),
+        *("compress", "db", "formats", "letters", "logs", "metrics", "models", "periods", "rate", "recent"),
+        *("refusals", "sums", "telemetry", "wording"),
     },
     {"fetch", "names", "params", "schema", "search", "store", "within"},
     {"backup", "checks", "evidence", "ingest", "releases", "verify"},
@@ -34,7 +34,7 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 WITHIN_API: frozenset[str] = frozenset()
 """What files of api/ may take from each other: nothing."""
 KNOWS = {
-    "fastapi": {"faults", "openapi", "routes", "api", "charts", "main"},
+    "fastapi": {"openapi", "routes", "api", "charts", "main", "refusals"},
     "sqlalchemy": {
         *(
             "backup",

@@ -21,7 +21,7 @@ import app.plan
 from app import logs, server
 from app.cli import cli
 from app.errors import InvalidSetting
-from app.faults import invalid_setting
+from app.refusals import invalid_setting
 from app.settings import Settings
 
 FORMS = {"text": logs.TextLines, "json": logs.JsonLines}

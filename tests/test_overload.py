@@ -21,7 +21,20 @@ from typing import IO, Any
 
 import pytest
 from conftest import NOW, SEEDS, Workshop, run, times
-from test_http import BIG, FLOWS, HEAVY, flow, free_exports, is_idle, publish_invented, raw, served, within
+from test_http import (
+    BIG,
+    FLOWS,
+    STREAMED,
+    flow,
+    free_exports,
+    is_idle,
+    many_flows,
+    publish_invented,
+    raw,
+    served,
+    slow,
+    within,
+)
 
 import app.answer
 import app.server
@@ -31,7 +44,6 @@ from app.ingest.seeds import seed
 from app.models import TradeFlow
 from app.settings import Settings
 
-STREAMED = ("format=csv", "format=ndjson", "format=parquet", "shape=array")
 LIGHT = "/v1/trade/flows?country=kazakhstan&year=2024"
 WARM = 12
 """Requests before the first count of what is open: pools and threads grow to their bounds and stay."""
@@ -64,10 +76,8 @@ def descriptors() -> int:
 @pytest.fixture(scope="module")
 def big(engine: str, workshop: Workshop) -> Iterator[Database]:
     """Give a seeded database whose table streams in several batches, to read from only."""
-    database = workshop.copy(engine)
-    publish_invented(database, {TradeFlow: [flow(number) for number in range(BIG)]})
-    yield database
-    workshop.remove(database)
+    with many_flows(workshop, engine) as database:
+        yield database
 
 
 # Clients that leave
@@ -196,11 +206,6 @@ def test_a_connection_that_asks_in_time_again_and_again_is_kept(
 
 
 # More than there are places for
-
-
-def slow(connection: Any, _: Any) -> Any:
-    """Run what takes far longer than any limit of the tests."""
-    return [{} for _ in connection.execute(HEAVY)], {}
 
 
 def test_more_slow_requests_than_places_are_told_so_soon_and_the_light_go_on(

@@ -6,14 +6,13 @@ other types, other methods), and beyond these as many invented ones as are asked
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import requests
 import schemathesis
 from conftest import ENGINES, TORTURE, Workshop, times
-from direct import Answer, Direct, content_hash, direct
+from direct import Answer, Direct, content_hash, unchanged
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.transport import Response
@@ -62,11 +61,8 @@ SENT: Counter[str] = Counter()
 @pytest.fixture(scope="module")
 def asked(workshop: Workshop) -> Iterator[dict[str, Direct]]:
     """Give the service over each engine; at the end no row and no byte of its database may be another."""
-    databases = {engine: workshop.seeded(engine) for engine in ENGINES}
-    before = {engine: content_hash(database) for engine, database in databases.items()}
-    with ExitStack() as stack:
-        yield {engine: stack.enter_context(direct(database)) for engine, database in databases.items()}
-    assert {engine: content_hash(database) for engine, database in databases.items()} == before
+    with unchanged({engine: workshop.seeded(engine) for engine in ENGINES}) as found:
+        yield found
 
 
 @pytest.fixture

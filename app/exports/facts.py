@@ -62,7 +62,7 @@ class Known:
 
     def of(self, release: int) -> Facts:
         """Give the facts of a release. Raises Busy, QueryTimeout."""
-        return self._kept.get((self._service.releases.lineage, release), lambda: self._look(release))
+        return self._kept.get(self._service.releases.key(release), lambda: self._look(release))
 
     def _look(self, release: int) -> Facts:
         service = self._service

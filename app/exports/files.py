@@ -5,7 +5,6 @@ has its SHA-256, by one rename. So no worker shows half a file, and a kill leave
 """
 
 import errno
-import hashlib
 import logging
 import os
 import re
@@ -32,6 +31,7 @@ from app.formats import is_there
 from app.formats.base import Format
 from app.models import Release
 from app.recent import Recent
+from app.sums import sha256_of
 
 log = logging.getLogger("khorgos")
 KEPT = 4
@@ -151,10 +151,10 @@ class Files:
 
     def of_release(self, release: int) -> Path:
         """Give the folder of a release's files: named by all that their bytes depend on."""
-        key = (self.service.releases.lineage, release)
-        history = self._histories.get(key, lambda: history_of(self.service.database, release))
+        service = self.service
+        history = self._histories.get(service.releases.key(release), lambda: history_of(service.database, release))
         writers = [written_by(form) for form in FORMATS.values() if is_there(form)]
-        name = digest(history, app.__version__, self.service.settings.root_path, *writers)
+        name = digest(history, app.__version__, service.settings.root_path, *writers)
         return self.folder / f"{release}-{name}"
 
     def take_away(self, newest: Path) -> None:
@@ -189,8 +189,7 @@ def whole(part: Path, name: Callable[[str], Path], write: Write) -> Built:
             fault.point("export.written")
             out.flush()
             os.fsync(out.fileno())
-        with part.open("rb") as written:
-            sha256 = hashlib.file_digest(written, "sha256").hexdigest()
+        sha256 = sha256_of(part)
         size, path = part.stat().st_size, name(sha256)
         fault.point("export.rename")
         part.replace(path)

@@ -23,11 +23,10 @@ from app.ingest.blocks import BAD_SCHEMA, Block, Header, read_blocks, read_heade
 from app.ingest.flows_read import Read
 from app.ingest.publish import Changes, Dataset, add_release, compare, digest, next_release, with_words, write
 from app.models import Country, Release, SearchEntry, Source, TradeFlow
+from app.sums import sha256_of
 
 AGAIN = "the same row again"
 TWO_VALUES = "its key is there with another value too, and which one holds is not said"
-HASHED = 2**20
-"""Bytes of a file hashed at once."""
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 Parse = Callable[[pl.DataFrame, Mapping[str, str]], Read]
 
@@ -146,7 +145,7 @@ def run_import(database: Database, job: Job) -> Summary:
     Raises ImportInvalid, TooManyBadRows, PublishBusy, DatabaseUnavailable.
     """
     slug = job.format.source["slug"]
-    found = [digest_of(path) for path in job.paths]
+    found = [sha256_of(path) for path in job.paths]
     refuse_other(job, found)
     sha256 = together(found)
     fault.point("import.hashed")
@@ -180,13 +179,7 @@ def run_import(database: Database, job: Job) -> Summary:
 
 def digest_of_all(paths: Sequence[Path]) -> str:
     """Give the SHA-256 of a file, or of the hashes of several one after the other."""
-    return together([digest_of(path) for path in paths])
-
-
-def digest_of(path: Path) -> str:
-    """Give the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return digest(iter(partial(file.read, HASHED), b""))
+    return together([sha256_of(path) for path in paths])
 
 
 def together(digests: Sequence[str]) -> str:
