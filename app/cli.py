@@ -32,7 +32,7 @@ from app.models import Release
 from app.refusals import invalid_setting
 from app.releases import Releases
 from app.settings import Settings
-from app.stop import Stop, Stopped
+from app.stop import Stop
 from app.tables import TABLES
 from app.verify import verify as prove
 
@@ -313,7 +313,7 @@ def main() -> None:
             cli()
         finally:
             stop.forget()
-    except (Exception, Stopped) as error:  # a library in whose midst the signal came may make another error of it
+    except BaseException as error:  # a library in whose midst the signal came may make another of it, or let it fall
         if not stop.by and not isinstance(error, KhorgosError | OSError):
             raise
         print(stop if stop.by else told(error), file=sys.stderr)

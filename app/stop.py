@@ -1,6 +1,8 @@
 """A command that is told to stop: it undoes what is half done, says so in one line, ends with 128 and the signal."""
 
+import logging
 import signal
+import sys
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -25,6 +27,8 @@ class Stop:
         """Stop here; a second time at once."""
         self.forget()
         self.by = signal.Signals(number)
+        logging.disable()  # what libraries say of being left in their midst is not told, nor what they let fall
+        sys.unraisablehook = lambda _: None
         raise Stopped(self.status)
 
     @staticmethod

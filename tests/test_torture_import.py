@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -505,24 +506,50 @@ def test_an_import_that_is_told_to_stop_says_so_and_stops(world: World, number: 
     world.completes()
 
 
-AT_THE_END = """
-import os, signal, sys
+STRUCK = {
+    "at its end": """
+        forget = app.stop.Stop.forget
+        def struck():
+            app.stop.Stop.forget = staticmethod(forget)
+            strike()
+            forget()
+        app.stop.Stop.forget = staticmethod(struck)
+        """,
+    "where it is let fall": """
+        class Falls:
+            def __del__(self):
+                strike()
+        app.stop.Stop.listen = lambda stop, listen=app.stop.Stop.listen: (listen(stop), Falls())[0]
+        """,
+    "where it is told and made another": """
+        def struck(stop, listen=app.stop.Stop.listen):
+            listen(stop)
+            try:
+                strike()
+            except SystemExit:
+                logging.getLogger("a.library").exception("left in its midst")
+                raise SystemExit(3) from None
+        app.stop.Stop.listen = struck
+        """,
+}
+"""Ways in which a signal meets a command, as code that goes before it."""
+COMMAND = """
+import logging, os, signal, sys
 import app.cli, app.stop
-forget = app.stop.Stop.forget
-def struck():
-    app.stop.Stop.forget = staticmethod(forget)
-    os.kill(os.getpid(), signal.SIGTERM)
-    forget()
-app.stop.Stop.forget = staticmethod(struck)
+strike = lambda: os.kill(os.getpid(), signal.SIGTERM)
+{struck}
 sys.argv = ["khorgos", "version"]
 app.cli.main()
 """
 
 
-def test_a_signal_after_the_last_step_of_a_command_is_told_too() -> None:
-    done = subprocess.run([sys.executable, "-c", AT_THE_END], capture_output=True, text=True, check=False, timeout=60)
+@pytest.mark.parametrize("where", STRUCK)
+def test_a_signal_is_told_in_one_line_wherever_it_comes(where: str) -> None:
+    code = COMMAND.format(struck=textwrap.dedent(STRUCK[where]))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     told = "stopped by SIGTERM; what was not published is undone: run it again\n"
-    assert (done.returncode, done.stdout, done.stderr) == (143, f"{__version__}\n", told)
+    said = "" if "another" in where else f"{__version__}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (143, said, told)
 
 
 @pytest.mark.torture
