@@ -12,8 +12,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.db import Database, not_made, translate
+from app.db import Database
 from app.errors import SchemaMismatch
+from app.sqlstates import not_made, translate
 
 PACKAGE = Path(__file__).parent
 

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     {"ids"},
     {"app", "codes", "errors", "fault", "nearest", "settings", "stop"},
+    {"sqlstates"},
     {
         *("compress", "db", "formats", "letters", "logs", "metrics", "models", "periods", "rate", "recent"),
         *("refusals", "sums", "telemetry", "wording"),
@@ -54,6 +55,7 @@ KNOWS = {
             "exports",
             "releases",
             "schema",
+            "sqlstates",
             "verify",
             "ingest",
             "answer",
