@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from app import codes
 from app.ask import Ask
@@ -211,9 +211,9 @@ def occurring(ask: Ask) -> Occurring:
 
 def read_occurring(connection: Connection, release: int) -> Occurring:
     """Look what occurs up to a release: a later one changes nothing in it."""
-    pairs = connection.execute(
-        select(TradeFlow.classification, TradeFlow.breakdown).where(TradeFlow.release <= release).distinct()
-    ).all()
+    named = (TradeFlow.product, TradeFlow.classification, TradeFlow.breakdown)
+    found = connection.execute(select(*named).where(TradeFlow.release <= release).distinct()).all()
+    products, used, breakdowns = ({row[place] for row in found} for place in range(len(named)))
     rows = indicator_rows(release)
     readings = rows.with_only_columns(rows.selected_columns["READING"])
     indicators = select(Indicator.slug, Indicator.name).where(
@@ -221,20 +221,9 @@ def read_occurring(connection: Connection, release: int) -> Occurring:
         Indicator.slug.in_(select(Observation.indicator).where(visible(Observation, release))),
     )
     return Occurring(
-        tuple(products_up_to(connection, release)),
-        tuple(sorted({classification for classification, _ in pairs})),
-        tuple(sorted({breakdown for _, breakdown in pairs})),
+        tuple(sorted(products)),
+        tuple(sorted(used)),
+        tuple(sorted(breakdowns)),
         {row.slug: row.name for row in connection.execute(indicators.order_by(Indicator.slug))},
         tuple(sorted(set(connection.execute(readings).scalars()), key=lambda code: int(code[1:]))),
     )
-
-
-def products_up_to(connection: Connection, release: int) -> list[str]:
-    """Give the products that occur, each found from the one before it: an index leaps over its rows."""
-    product = TradeFlow.product
-    first = select(func.min(product).label("code")).where(TradeFlow.release <= release)
-    steps = first.cte("steps", recursive=True)
-    following = select(func.min(product)).where(product > steps.c.code, TradeFlow.release <= release).scalar_subquery()
-    steps = steps.union_all(select(following).where(steps.c.code.is_not(None)))
-    found = select(steps.c.code).where(steps.c.code.is_not(None))
-    return sorted(connection.execute(found).scalars())
