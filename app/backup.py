@@ -98,6 +98,8 @@ def restore(database: Database, path: Path, *, force: bool = False, progress: Pr
         else:
             publish_staged(held)
             load_dump(database, path)
+    if not database.is_sqlite:
+        schema.distribute(database)
     for table in Base.metadata.tables if not database.is_sqlite and revision == schema.head() else ():
         analyze(database, table)
     return Copied(path, path.stat().st_size, revision, has_sum)

@@ -146,6 +146,17 @@ def current() -> None:
     print(f"database {schema.current(database()) or 'none'}, program {schema.head()}")
 
 
+@db.command()
+def distribute(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the statements, run none")] = False,
+) -> None:
+    """Spread what is local over the nodes of Citus, as `upgrade` does."""
+    opened = database()
+    schema.require_head(opened)
+    run = schema.distribute(opened, dry_run)
+    print("\n".join(f"{one};" for one in run) or "nothing to do: no table is local, or the database is not Citus")
+
+
 @cli.command()
 def seed(directory: Directory = None) -> None:
     """Publish the seed folders that changed."""

@@ -24,6 +24,7 @@ from app.sqlstates import translate
 log = logging.getLogger("khorgos")
 PUBLISH_LOCK = 0x6B686F72676F73  # "khorgos", the key of the advisory lock on PostgreSQL
 IMPORT_LOCK = PUBLISH_LOCK + 1  # the same of importers
+ONE_BY_ONE = "SET LOCAL citus.multi_shard_modify_mode = 'sequential'"  # facts, then dimensions; only Citus reads it
 STAGING = "khorgos_staging"  # execution option: a transaction that writes to temporary tables alone
 OPCODES = 10_000  # SQLite instructions between two looks at the clock
 LOOK_EVERY = 1_000_000  # the same of a writer: Python hears a signal only where it runs, and then ends the statement
@@ -328,3 +329,4 @@ def lock(connection: Connection) -> None:
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(LOCK_WAIT * 1000)}")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({PUBLISH_LOCK})")
         connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
+        connection.exec_driver_sql(ONE_BY_ONE)

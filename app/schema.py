@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import citus
 from app.db import Database
 from app.errors import SchemaMismatch
 from app.sqlstates import not_made, translate
@@ -52,6 +53,13 @@ def downgrade(database: Database, revision: str) -> None:
     """Take the schema back to a revision; `base` empties the database."""
     with translated():
         command.downgrade(config(database), revision)
+
+
+def distribute(database: Database, dry_run: bool = False) -> list[str]:
+    """Spread what is local over the nodes of Citus, in one transaction; give the statements. Raises InvalidSetting."""
+    with database.publishing() as connection:
+        make = citus.statements if dry_run else citus.distribute
+        return make(connection, database.settings)
 
 
 @cache

@@ -56,6 +56,10 @@ class Settings(BaseSettings):
         "info", description="from which level on there are lines; those of requests are info"
     )
     otel: bool = Field(False, description="true sends traces by OpenTelemetry, as the OTEL_* variables say")
+    citus_column: Literal["reporter", "product"] = Field(
+        "reporter", description="column that trade flows are spread by over the nodes of Citus: reporter or product"
+    )
+    citus_shards: int = Field(32, ge=1, le=1024, description="parts that they are spread in")
     fault: str = Field(
         "", description="for tests of faults alone: the point at which a command fails, see app/fault.py"
     )

@@ -1,11 +1,16 @@
 """What the engines' errors are to a client: SQLSTATE tells PostgreSQL's apart, the text SQLite's."""
 
+import re
 import sqlite3
 
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import Busy, DatabaseUnavailable, KhorgosError, PublishBusy, QueryTimeout, SchemaMismatch, SumTooLarge
+
+REFUSED = re.compile(r"duplicate key value|violates .+ constraint")
+CONSTRAINT = re.compile(r"\b((?:ck|uq|fk|pk)_\w+?)(?:_\d{6,})?\b")
+"""A constraint's name; Citus puts the number of a shard behind it."""
 
 
 def translate(error: SQLAlchemyError) -> Exception:
@@ -44,6 +49,8 @@ def translate_postgres(error: DBAPIError) -> Exception:
         return too_large()
     if state == "55P03":
         return PublishBusy("another process is publishing: try again when it has ended")
+    if state == "40001":  # our readers write nothing: a standby says so of what it must change under a query
+        return DatabaseUnavailable("the replica ended the query, to keep up with the primary")
     if state == "42P01":
         return not_made()
     if state == "53100":
@@ -52,6 +59,18 @@ def translate_postgres(error: DBAPIError) -> Exception:
     if lost or (state or "")[:2] in ("08", "53", "57"):
         return DatabaseUnavailable("the database cannot be reached")
     return error
+
+
+def refuses(error: DBAPIError) -> bool:
+    """Whether the database refuses a row. Citus has the words of it, but not the state, where it moves rows itself."""
+    told = getattr(error.orig, "sqlstate", None) == "XX000" and REFUSED.search(str(error.orig))
+    return isinstance(error, IntegrityError | DataError) or bool(told)
+
+
+def reason(error: DBAPIError) -> str:
+    """Say why the database refuses a row, by the constraint's name where its message has one."""
+    named = CONSTRAINT.search(str(error.orig))
+    return f"the database refuses it: {named[1]}" if named else "the database refuses it: its key is there already"
 
 
 def not_made() -> KhorgosError:

@@ -5,7 +5,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Text
 
-from app import fault
+from app import citus, fault
 from app.db import Database, lock
 from app.models import Base, Codes, Utc
 from app.settings import Settings
@@ -44,6 +44,7 @@ def run() -> None:
         with context.begin_transaction():
             lock(connection)
             context.run_migrations()
+            citus.distribute(connection, database.settings)
             fault.point("migrate.commit")
         connection.commit()
         fault.point("migrate.committed")

@@ -155,9 +155,7 @@ def run_import(database: Database, job: Job) -> Summary:
     if again is not None:
         return Summary(again=again)
     summary = Summary()
-    with database.staging() as connection, Report(job.report) as report:
-        fault.point("import.locked")
-        staging.create(connection)
+    with database.staging() as connection, staging.tables(connection), Report(job.report) as report:
         names = read_files(connection, job, areas, summary, report)
         settle(connection, names, summary, report)
         refuse_bad(summary, report, job.max_bad)

@@ -3,7 +3,8 @@
 The statements are the same on each engine: ordinary joins and INSERT ... SELECT, in sets.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import polars as pl
@@ -28,7 +29,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import delete as delete_from
+from sqlalchemy.exc import SQLAlchemyError
 
+from app import citus, fault
 from app.codes import NOT_STATED, Method
 from app.db import load
 from app.ingest.flows_read import FLOW_COLUMNS
@@ -38,20 +41,28 @@ from app.periods import parse_period
 KEY = ("reporter", "partner", "flow", "product", "classification", "frequency", "period", "breakdown")
 VALUES = ("value_usd", "net_weight_kg", "net_weight_estimated", "valuation", "obs_status")
 TYPES: dict[Any, Any] = {pl.String: ByteOrdered, pl.Int64: BigInteger, pl.Float64: Float, pl.Boolean: Boolean}
-METADATA = MetaData()
-STAGED = Table(
-    "staged_flows",
-    METADATA,
-    *(Column(name, TYPES[kind], primary_key=name in KEY) for name, kind in FLOW_COLUMNS.items() if name != "line"),
-    Column("line", Integer, primary_key=True, autoincrement=False),
-    Column("file", Integer, primary_key=True, autoincrement=False),
-    prefixes=["TEMPORARY"],
-    sqlite_with_rowid=False,
-)
+
+
+def staged(kind: str) -> Table:
+    """Describe the table of staged flows."""
+    return Table(
+        "staged_flows",
+        MetaData(),
+        *(Column(name, TYPES[of], primary_key=name in KEY) for name, of in FLOW_COLUMNS.items() if name != "line"),
+        Column("line", Integer, primary_key=True, autoincrement=False),
+        Column("file", Integer, primary_key=True, autoincrement=False),
+        prefixes=[kind],
+        sqlite_with_rowid=False,
+    )
+
+
+STAGED = staged("TEMPORARY")
 """Flows in the order of their key, with file and line. The key alone may be there twice, and is then told."""
+SPREAD = staged("UNLOGGED")
+"""The same on Citus, whose nodes see no temporary table of another: it is dropped at the end."""
 PERIODS = Table(
     "staged_periods",
-    METADATA,
+    MetaData(),
     Column("period", ByteOrdered, primary_key=True),
     Column("period_start", Date),
     Column("period_end", Date),
@@ -62,10 +73,27 @@ PERIODS = Table(
 FLOW: Table = TradeFlow.__table__  # type: ignore[assignment]  # a mapped class has a table
 
 
-def create(connection: Connection) -> None:
-    """Make the temporary tables."""
-    METADATA.create_all(connection, checkfirst=False)
+@contextmanager
+def tables(connection: Connection) -> Iterator[None]:
+    """Make the tables; they go with the session, or on Citus at the end, or as the next import begins."""
+    fault.point("import.locked")
+    is_spread = citus.is_there(connection)
+    if is_spread:
+        SPREAD.drop(connection, checkfirst=True)
+        SPREAD.create(connection)
+        citus.beside_facts(connection, SPREAD.name)
+    else:
+        STAGED.create(connection, checkfirst=False)
+    PERIODS.create(connection, checkfirst=False)
     connection.commit()
+    try:
+        yield
+    finally:
+        if is_spread:
+            with suppress(SQLAlchemyError):
+                connection.rollback()
+                SPREAD.drop(connection)
+                connection.commit()
 
 
 def stage(connection: Connection, flows: pl.DataFrame, file: int) -> None:
