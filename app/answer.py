@@ -58,7 +58,7 @@ def answer(request: Request, params: ListParams, resource: Resource, narrow: Nar
     if ask.format != JSON and bound.limit is None:
         return at_once(plan, after) if WRITTEN[ask.format].most_rows else stream(plan, after)
     timeout = ask.service.settings.search_timeout if getattr(bound, "q", None) else None
-    with ask.service.database.read(timeout) as connection:
+    with ask.read(timeout) as connection:
         return page(connection, plan, after)
 
 
@@ -74,7 +74,7 @@ def answer_rows(
     refuse_unknown_fields(params.fields, names)
     if ask.is_known:
         return unchanged(ask)
-    with ask.service.database.read() as connection:
+    with ask.read() as connection:
         found, more = make(connection, ask)
         kept = params.fields or names
         if ask.format != JSON:
@@ -125,7 +125,7 @@ def answer_one(
     plan = plan_record(ask, resource, clause, () if extra else wanted)
     if ask.is_known:
         return unchanged(ask)
-    with ask.service.database.read() as connection:
+    with ask.read() as connection:
         found = plan.records(connection, plan.page(connection, None, 1)[0])
         if not found:
             raise no_such(connection, plan, clause)
@@ -173,7 +173,7 @@ def page(connection: Connection, plan: Plan, after: list[Any] | None) -> Respons
 def explain_empty(plan: Plan) -> dict[str, Any] | None:
     """Say why a list is empty; null where looking would take long: the answer itself is right without it."""
     try:
-        with plan.ask.service.database.read(LOOK) as connection:
+        with plan.ask.read(LOOK) as connection:
             return why_empty(connection, *plan.origin, plan.ask.edition)
     except QueryTimeout:
         plan.ask.leave_unkept()  # the next one may find the reason
@@ -240,7 +240,7 @@ def at_once(plan: Plan, after: list[Any] | None) -> Response:
     service, form = plan.ask.service, WRITTEN[plan.ask.format]
     with (
         service.exporting(),
-        service.database.read(service.settings.export_timeout) as connection,
+        plan.ask.read(service.settings.export_timeout) as connection,
     ):
         plan.refuse(connection)
         if after is None:  # what is refused should not be written first
@@ -304,7 +304,7 @@ def stream(plan: Plan, after: list[Any] | None) -> Response:
     service = plan.ask.service
     with ExitStack() as opening:
         opening.enter_context(service.exporting())
-        connection = opening.enter_context(service.database.read(service.settings.export_timeout))
+        connection = opening.enter_context(plan.ask.read(service.settings.export_timeout))
         plan.refuse(connection)
         found = opening.enter_context(closing(parts(connection, plan, after)))
         first, _ = next(found)

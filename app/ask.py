@@ -40,6 +40,7 @@ from app.nearest import nearest
 from app.params import TableParams, given, vocabulary
 from app.recent import Recent
 from app.releases import Edition, Releases
+from app.replica import Reading
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -124,6 +125,10 @@ class Ask:
     params: BaseModel
     edition: Edition
     format: str
+
+    def read(self, timeout: float | None = None) -> Reading:
+        """Give a read-only connection to a database that has the release. Raises what `Database.read` does."""
+        return self.service.releases.read(self.edition, timeout)
 
     @cached_property
     def canonical(self) -> tuple[tuple[str, str], ...]:

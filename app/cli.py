@@ -31,6 +31,7 @@ from app.ingest.withdraw import withdraw as take_back
 from app.models import Release
 from app.refusals import invalid_setting
 from app.releases import Releases
+from app.replica import replica_of
 from app.settings import Settings
 from app.stop import Stop
 from app.tables import TABLES
@@ -108,6 +109,7 @@ def serve(
 ) -> None:
     """Serve the data; on an empty machine, create the database, migrate and seed it first."""
     settings = read_settings()
+    replica_of(settings)  # refused here if it cannot be one
     host = host or settings.host
     sockets = server.listen(host, settings.port if port is None else port)
     if setup:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
@@ -25,6 +25,7 @@ log = logging.getLogger("khorgos")
 PUBLISH_LOCK = 0x6B686F72676F73  # "khorgos", the key of the advisory lock on PostgreSQL
 IMPORT_LOCK = PUBLISH_LOCK + 1  # the same of importers
 ONE_BY_ONE = "SET LOCAL citus.multi_shard_modify_mode = 'sequential'"  # facts, then dimensions; only Citus reads it
+CHANNEL = "khorgos_release"  # of notices on PostgreSQL
 STAGING = "khorgos_staging"  # execution option: a transaction that writes to temporary tables alone
 OPCODES = 10_000  # SQLite instructions between two looks at the clock
 LOOK_EVERY = 1_000_000  # the same of a writer: Python hears a signal only where it runs, and then ends the statement
@@ -321,6 +322,47 @@ def analyze(database: Database, table: str) -> None:
         log.warning(
             "published, but ANALYZE %s failed, and queries may be slow until it is run: %s", table, translate(error)
         )
+
+
+class Heard:
+    """What is told over a connection that listens."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._driver: Any = connection.connection.driver_connection
+        self._dialect = connection.dialect
+
+    def fileno(self) -> int:
+        """Give what can be waited for."""
+        return int(self._driver.fileno())
+
+    def take(self) -> bool:
+        """Whether a release was told since. Raises DBAPIError where the connection is lost."""
+        errors = self._dialect.loaded_dbapi.Error
+        try:
+            return len(list(self._driver.notifies(timeout=0))) > 0
+        except errors as error:
+            raise DBAPIError.instance("LISTEN", None, error, errors, dialect=self._dialect) from error
+
+
+@contextmanager
+def listening(database: Database) -> Iterator[Heard]:
+    """Listen for releases over a connection of its own, on PostgreSQL. Raises DatabaseUnavailable once it is lost."""
+    engine = create_engine(database.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=LOST)
+    try:
+        with engine.connect() as connection:
+            try:
+                connection.exec_driver_sql(f"LISTEN {CHANNEL}")
+                yield Heard(connection)
+            finally:
+                forget(connection)
+    except SQLAlchemyError as error:
+        raise translate(error) from error
+
+
+def notify(connection: Connection, number: int) -> None:
+    """Tell who listens on PostgreSQL of a release, once it is committed."""
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql(f"SELECT pg_notify('{CHANNEL}', '{number}')")
 
 
 def lock(connection: Connection) -> None:

@@ -1,8 +1,9 @@
 """The application: middleware, error handlers, routers. Assembly only."""
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,9 @@ from app.edge import Edge
 from app.exports.answers import Exports
 from app.guard import Guard, Preflight
 from app.metrics import Metrics
+from app.notice import Notices
 from app.releases import Releases
+from app.replica import Reach, replica_of
 from app.settings import Settings
 from app.store import Store
 from app.tables import TABLES
@@ -61,6 +64,8 @@ EXPOSED = (
 )
 THREADS = 16
 """Threads beside those of the requests and exports there are places for: pages, charts, looks for a new release."""
+REPLAY = 5.0
+"""Seconds a replica has for a revision of the schema that the primary got just now."""
 ROUTERS = (
     *(trade, totals, compare, projects, quotes, people, events, figures, checks),
     *(countries, products, search, releases, exports, charts, catalog, sdmx, index, health),
@@ -83,15 +88,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application."""
     settings = settings or Settings()
     database = Database(settings)
+    current = Releases(database, settings.release_ttl, replica_of(settings))
     metrics = Metrics()
     traces = Traces() if settings.otel else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        check_schema(database)
         to_thread.current_default_thread_limiter().total_tokens = settings.queries + settings.exports + THREADS
-        yield
-        database.close()
+        with opened(current):
+            yield
         if traces:
             await to_thread.run_sync(traces.close)
 
@@ -103,7 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.service = Service(settings, database, Releases(database, settings.release_ttl))
+    app.state.service = Service(settings, database, current)
     app.state.exports = Exports(app.state.service, TABLES)
     app.state.metrics = metrics
     app.state.store = Store(settings.cache_bytes)
@@ -149,12 +154,35 @@ def rate_of(settings: Settings) -> "Rate | None":
     return Rate(settings.rate_limit, settings.export_rate_limit)
 
 
-def check_schema(database: Database) -> None:
-    """Refuse to start on a database of another version; one that cannot be reached may come back."""
-    try:
-        schema.require_head(database)
-    except errors.DatabaseUnavailable as error:
-        log.warning("not ready: %s", error)
+@contextmanager
+def opened(current: Releases) -> Iterator[None]:
+    """Check the databases, hear of releases meanwhile, and let every connection go at the end."""
+    with closing(current.databases) as databases:
+        for one in databases.all:
+            check_schema(one)
+        if databases.primary.database.is_sqlite:
+            yield
+            return
+        with closing(Notices(current)) as notices:
+            notices.start()
+            yield
+
+
+def check_schema(reach: Reach) -> None:
+    """Refuse to start on a database of another version; one that cannot be reached may come back.
+
+    A replica that has not yet got a revision is waited for a while.
+    """
+    end = time.monotonic() + (REPLAY if reach.name == "replica" else 0)
+    while True:
+        try:
+            return schema.require_head(reach.database)
+        except errors.DatabaseUnavailable as error:
+            return log.warning("not ready: %s: %s", reach.name, error)
+        except errors.SchemaMismatch:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.1)
 
 
 def add_pages(app: FastAPI) -> None:

@@ -14,6 +14,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="KHORGOS_", frozen=True, extra="ignore")
 
     database_url: str = Field("sqlite:///khorgos.db", description="SQLAlchemy URL: SQLite file or PostgreSQL")
+    read_database_url: str = Field(
+        "", description="a standby of that PostgreSQL, from which answers are read; else all are from the one"
+    )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     root_path: str = Field("", description="path prefix that a reverse proxy strips, such as /khorgos")

@@ -1,15 +1,20 @@
 """Health: whether the process lives, whether it can answer, and its metrics."""
 
+from typing import Any, Literal
+
 import orjson
 from fastapi import APIRouter, Depends
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app import schema
-from app.ask import Service, take_no_parameters
+from app.ask import take_no_parameters
 from app.envelope import OTHER, problems
+from app.errors import DatabaseUnavailable
+from app.releases import Releases
+from app.replica import Databases
 
 router = APIRouter(tags=["Health"], dependencies=[Depends(take_no_parameters)])
 
@@ -23,8 +28,11 @@ class Alive(BaseModel):
 class Ready(BaseModel):
     """The database answers, and has data."""
 
-    status: str
+    status: Literal["ready", "degraded"]
     release: int
+    lost: tuple[Literal["primary", "replica"], ...] = Field(
+        default=(), description="what cannot be reached of primary and replica, where the status is degraded"
+    )
 
 
 @router.get("/healthz", operation_id="get_health", response_model=Alive, responses=OTHER | problems(422))
@@ -38,11 +46,30 @@ async def get_health() -> Response:
 @router.get("/readyz", operation_id="get_readiness", response_model=Ready, responses=OTHER | problems(422, 503))
 def get_readiness(request: Request) -> Response:
     """Tell that the database answers and which release is current."""
-    service: Service = request.app.state.service
-    schema.require_head(service.database)
-    release = service.releases.newest()
-    body = {"status": "ready", "release": release}
+    releases: Releases = request.app.state.service.releases
+    lost = lost_of(releases.databases)
+    body: dict[str, Any] = {"status": "degraded" if lost else "ready", "release": releases.newest()}
+    if lost:
+        body["lost"] = lost
     return Response(orjson.dumps(body), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def lost_of(databases: Databases) -> list[str]:
+    """Give what cannot be reached of primary and replica. Raises DatabaseUnavailable for all, SchemaMismatch."""
+    lost = []
+    for one in databases.all:
+        try:
+            if not one.is_lost:
+                schema.require_head(one.database)
+        except DatabaseUnavailable:
+            if len(databases.all) == 1:
+                raise
+            one.lose()
+        if one.is_lost:
+            lost.append(one.name)
+    if len(lost) == len(databases.all):
+        raise DatabaseUnavailable("neither the primary nor the replica can be reached")
+    return lost
 
 
 @router.get("/metrics", operation_id="get_metrics", response_class=Response, include_in_schema=False)

@@ -128,7 +128,7 @@ def periods(ask: Ask, clauses: tuple[Clause, ...]) -> list[str]:
         return []
     columns = (TradeFlow.frequency, TradeFlow.period)
     query = select_rows(FLOWS, clauses, ask.edition.number, columns).where(TradeFlow.period != codes.NOT_STATED)
-    with ask.service.database.read() as connection:
+    with ask.read() as connection:
         found = connection.execute(query.distinct()).all()
     frequencies = sorted({str(frequency) for frequency, _ in found})
     if len(frequencies) > 1:

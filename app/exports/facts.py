@@ -70,7 +70,7 @@ class Known:
         found = {}
         with (
             service.exporting(),
-            service.database.read(service.settings.export_timeout) as connection,
+            service.releases.read(edition, service.settings.export_timeout) as connection,
         ):
             for table in self._tables:
                 found[table.name] = facts_of(connection, planned(service, table, FORMATS["csv"], release), table)

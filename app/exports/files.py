@@ -152,7 +152,7 @@ class Files:
     def of_release(self, release: int) -> Path:
         """Give the folder of a release's files: named by all that their bytes depend on."""
         service = self.service
-        history = self._histories.get(service.releases.key(release), lambda: history_of(service.database, release))
+        history = self._histories.get(service.releases.key(release), lambda: history_of(service, release))
         writers = [written_by(form) for form in FORMATS.values() if is_there(form)]
         name = digest(history, app.__version__, service.settings.root_path, *writers)
         return self.folder / f"{release}-{name}"
@@ -229,11 +229,11 @@ def note_use(folder: Path) -> None:
         log.debug("use of %s cannot be noted: %s", folder.name, error)
 
 
-def history_of(database: Database, release: int) -> str:
+def history_of(service: Service, release: int) -> str:
     """Tell releases of one number apart, where a database was made anew: by all that was published up to it."""
     columns = [column for column in Release.__table__.c if column.name != "changes"]
     query = select(*columns).where(Release.id <= release).order_by(Release.id)
-    with database.read() as connection:
+    with service.releases.read(service.releases.edition(release)) as connection:
         return digest(*(str(tuple(row)) for row in connection.execute(query)))
 
 

@@ -61,8 +61,7 @@ def planned(service: Service, table: Table, form: Format, release: int) -> Plan:
 
 def parts(plan: Plan) -> Iterator[tuple[bytes, int]]:
     """Give the bytes of a table bit by bit, each with how many rows it is of. Raises what `Database.read` does."""
-    database, timeout = plan.ask.service.database, plan.ask.service.settings.export_timeout
-    with database.read(timeout) as connection:
+    with plan.ask.read(plan.ask.service.settings.export_timeout) as connection:
         plan.refuse(connection)
         yield from answer.parts(connection, plan)
 

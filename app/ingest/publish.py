@@ -13,6 +13,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from app import fault, search
 from app.codes import ReleaseKind
+from app.db import notify
 from app.models import Base, Release, SearchEntry
 
 Record = Mapping[str, Any]
@@ -99,7 +100,7 @@ def add_release(
     now: datetime | None = None,
     **more: Any,
 ) -> None:
-    """Add the row of a release, with what it does to each table."""
+    """Add the row of a release, with what it does to each table, and tell it to who listens."""
     whole = {name: sum(one[name] for one in counts.values()) for name in ("added", "changed", "removed")}
     values = {
         "published_at": now or datetime.now(UTC).replace(microsecond=0),
@@ -112,6 +113,7 @@ def add_release(
         **more,
     }
     connection.execute(insert(Release).values(id=number, kind=kind, source=source, **values))
+    notify(connection, number)
 
 
 def with_words(dataset: Dataset) -> None:

@@ -95,9 +95,8 @@ class Question:
 
 def short(question: Question) -> Response | None:
     """Answer what is no more than one run; null where there is more, or a statement has no time to tell."""
-    service = question.ask.service
     try:
-        with service.database.read() as connection, closing(question.read(connection)) as runs:
+        with question.ask.read() as connection, closing(question.read(connection)) as runs:
             first = next(runs, None)
             return None if first and len(first) >= BATCH else at_once(question, connection, first)
     except QueryTimeout:
@@ -119,7 +118,7 @@ def stream(question: Question) -> Response:
     service, media_type = question.ask.service, question.served.media_type
     with ExitStack() as opening:
         opening.enter_context(service.exporting())
-        connection = opening.enter_context(service.database.read(service.settings.export_timeout))
+        connection = opening.enter_context(question.ask.read(service.settings.export_timeout))
         runs = opening.enter_context(closing(question.read(connection)))
         first = next(runs, None)
         if first is None or len(first) < BATCH:
@@ -156,7 +155,7 @@ def answer_available(request: Request, params: AvailableParams, rest: str) -> Re
     is_narrow = any(selection.codes)
     with (
         nullcontext() if is_narrow else service.exporting(),
-        service.database.read(None if is_narrow else service.settings.export_timeout) as connection,
+        ask.read(None if is_narrow else service.settings.export_timeout) as connection,
     ):
         found = cube.available(connection, selection, wanted)
     if not found:

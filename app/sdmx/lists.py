@@ -202,7 +202,7 @@ def occurring(ask: Ask) -> Occurring:
     service, edition = ask.service, ask.edition
 
     def look() -> Occurring:
-        with service.database.read(service.settings.export_timeout) as connection:
+        with ask.read(service.settings.export_timeout) as connection:
             return read_occurring(connection, edition.number)
 
     kept: Occurring = service.prepared.get(("sdmx", edition.key), look)
