@@ -329,24 +329,19 @@ class Heard:
 
     def __init__(self, connection: Connection) -> None:
         self._driver: Any = connection.connection.driver_connection
-        self._dialect = connection.dialect
 
     def fileno(self) -> int:
         """Give what can be waited for."""
         return int(self._driver.fileno())
 
     def take(self) -> bool:
-        """Whether a release was told since. Raises DBAPIError where the connection is lost."""
-        errors = self._dialect.loaded_dbapi.Error
-        try:
-            return len(list(self._driver.notifies(timeout=0))) > 0
-        except errors as error:
-            raise DBAPIError.instance("LISTEN", None, error, errors, dialect=self._dialect) from error
+        """Whether a release was told since."""
+        return len(list(self._driver.notifies(timeout=0))) > 0
 
 
 @contextmanager
 def listening(database: Database) -> Iterator[Heard]:
-    """Listen for releases over a connection of its own, on PostgreSQL. Raises DatabaseUnavailable once it is lost."""
+    """Listen for releases over a connection of its own. Raises DatabaseUnavailable once it is lost, or tells none."""
     engine = create_engine(database.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=LOST)
     try:
         with engine.connect() as connection:
@@ -355,8 +350,8 @@ def listening(database: Database) -> Iterator[Heard]:
                 yield Heard(connection)
             finally:
                 forget(connection)
-    except SQLAlchemyError as error:
-        raise translate(error) from error
+    except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
+        raise DatabaseUnavailable("the database cannot be reached, or is a standby, which tells none") from error
 
 
 def notify(connection: Connection, number: int) -> None:

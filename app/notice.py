@@ -68,5 +68,5 @@ class Notices:
                     self._look()
 
     def _look(self) -> None:
-        with suppress(KhorgosError):  # the next look in its time says what is wrong
+        with suppress(Exception):  # the next look in its time says what is wrong
             self._releases.look()

@@ -11,7 +11,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Row, select
 
 from app.db import Database
-from app.errors import BadDatabase, DatabaseUnavailable, InvalidSetting, KhorgosError
+from app.errors import BadDatabase, DatabaseUnavailable, InvalidSetting
 from app.models import Release
 from app.settings import Settings
 
@@ -80,7 +80,7 @@ class Reach:
             try:
                 with self.database.read(LOOK) as connection:
                     connection.execute(select(1))
-            except KhorgosError:
+            except Exception:  # whatever it is, the other database answers
                 pause = min(2 * pause, LONGEST)
                 continue
             self.is_lost = False

@@ -207,6 +207,18 @@ def test_a_replica_that_is_set_back_does_not_answer_of_what_it_had(pair: Pair) -
         assert walk(client, f"{FLOWS}&release={after - 1}")[0] == after - 1
 
 
+def test_a_standby_alone_is_served_and_its_silence_is_told_once(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    made = create_app(Settings(database_url=pair.urls["read_database_url"], release_ttl=0))
+    with TestClient(made) as client:
+        before = walk(client)
+        time.sleep(0.5)  # several tries to listen
+        after = publish(pair)
+        pair.caught_up()
+        assert before[0] < after
+        assert walk(client) == (after, pair.values[after])
+    assert len([one for one in caplog.messages if "notices" in one]) == 1
+
+
 # One of them is lost
 
 
