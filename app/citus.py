@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, text
 
-from app.errors import InvalidSetting
+from app.db import Database
+from app.errors import InvalidSetting, QueryTimeout
 from app.models import Base
 from app.settings import Settings
 
@@ -20,10 +21,10 @@ KNOWN = text(
     "FROM pg_dist_partition WHERE partmethod = 'h' OR (partmethod = 'n' AND repmodel = 't')"
 )
 """Tables that are distributed. A local one that a foreign key ties to them stands in that catalogue as well."""
-NODES = text(
-    "SELECT nodename || ':' || nodeport AS node FROM pg_dist_node WHERE isactive AND groupid <> 0 "
-    "AND NOT coalesce(citus_check_connection_to_node(nodename, nodeport), false) ORDER BY node"
-)
+NODES = text("SELECT nodename, nodeport FROM pg_dist_node WHERE isactive AND groupid <> 0 ORDER BY nodename, nodeport")
+REACHED = text("SELECT citus_check_connection_to_node(:host, :port)")
+LOOK = 1.0
+"""Seconds in which a node has to answer."""
 
 
 def is_there(connection: Connection) -> bool:
@@ -80,6 +81,19 @@ def beside_facts(connection: Connection, table: str) -> None:
     connection.exec_driver_sql(f"SELECT create_distributed_table('{table}', '{by}', colocate_with => '{FACTS}')")
 
 
-def lost(connection: Connection) -> list[str]:
-    """Give the nodes that cannot be reached, by host and port."""
-    return [row.node for row in connection.execute(NODES)] if is_there(connection) else []
+def lost(database: Database) -> list[str]:
+    """Give the nodes that cannot be reached, by host and port. Raises as `Database.read` does."""
+    if database.is_sqlite:
+        return []
+    with database.read(LOOK) as connection:
+        nodes = connection.execute(NODES).all() if is_there(connection) else []
+    return [f"{host}:{port}" for host, port in nodes if not reaches(database, host, port)]
+
+
+def reaches(database: Database, host: str, port: int) -> bool:
+    """Whether a node answers the coordinator; one that is frozen does not in time."""
+    try:
+        with database.read(LOOK) as connection:  # twice: the coordinator may hold a connection of before a restart
+            return any(connection.execute(REACHED, {"host": host, "port": port}).scalar() for _ in range(2))
+    except QueryTimeout:
+        return False

@@ -72,7 +72,8 @@ class Database:
     def writer(self) -> Engine:
         """The engine that migrations and publishing use."""
         if not self.is_sqlite:
-            return create_engine(self.url, pool_pre_ping=True, connect_args={**LOST, "options": FREED})
+            patient = {**LOST, "tcp_user_timeout": 120_000}  # it may send faster than a server takes in
+            return create_engine(self.url, pool_pre_ping=True, connect_args={**patient, "options": FREED})
         engine = create_engine(self.url, connect_args={"timeout": LOCK_WAIT})
         event.listen(engine, "connect", prepare_sqlite_writer)
         event.listen(engine, "begin", begin_immediate)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import schema
+from app import citus, schema
 from app.ask import take_no_parameters
 from app.envelope import OTHER, problems
 from app.errors import DatabaseUnavailable
@@ -30,8 +30,10 @@ class Ready(BaseModel):
 
     status: Literal["ready", "degraded"]
     release: int
-    lost: tuple[Literal["primary", "replica"], ...] = Field(
-        default=(), description="what cannot be reached of primary and replica, where the status is degraded"
+    lost: tuple[str, ...] = Field(
+        default=(),
+        description="what cannot be reached where the status is degraded: primary, replica, or a node of Citus by "
+        "host and port",
     )
 
 
@@ -55,12 +57,15 @@ def get_readiness(request: Request) -> Response:
 
 
 def lost_of(databases: Databases) -> list[str]:
-    """Give what cannot be reached of primary and replica. Raises DatabaseUnavailable for all, SchemaMismatch."""
-    lost = []
+    """Give what cannot be reached, nodes of Citus too. Raises DatabaseUnavailable for all, SchemaMismatch."""
+    lost: list[str] = []
+    nodes: list[str] = []
     for one in databases.all:
         try:
             if not one.is_lost:
                 schema.require_head(one.database)
+                if one is databases.primary:
+                    nodes = citus.lost(one.database)
         except DatabaseUnavailable:
             if len(databases.all) == 1:
                 raise
@@ -69,7 +74,7 @@ def lost_of(databases: Databases) -> list[str]:
             lost.append(one.name)
     if len(lost) == len(databases.all):
         raise DatabaseUnavailable("neither the primary nor the replica can be reached")
-    return lost
+    return lost + nodes
 
 
 @router.get("/metrics", operation_id="get_metrics", response_class=Response, include_in_schema=False)

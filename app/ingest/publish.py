@@ -1,7 +1,6 @@
 """Publishing: what changed between a dataset and the current release becomes the next release, whole or not at all."""
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,12 +8,13 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Table, func, insert, select, update
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from app import fault, search
 from app.codes import ReleaseKind
 from app.db import notify
 from app.models import Base, Release, SearchEntry
+from app.sqlstates import reason, refuses
 
 Record = Mapping[str, Any]
 Counts = Mapping[str, int]
@@ -29,9 +29,6 @@ MODELS: tuple[type[Any], ...] = tuple(
     )
 )
 """Every published table, in the order of publishing."""
-
-
-CONSTRAINT = re.compile(r"\b(?:ck|uq|fk|pk)_\w+")
 
 
 class RowRefused(Exception):
@@ -167,8 +164,9 @@ def write(connection: Connection, model: type[Any], change: Changes, number: int
     try:
         with connection.begin_nested():
             connection.execute(insert(table), fresh)
-    except (IntegrityError, DataError):
-        find_refused(connection, model, fresh)
+    except DBAPIError as error:
+        if refuses(error):
+            find_refused(connection, model, fresh)
         raise
 
 
@@ -178,14 +176,10 @@ def find_refused(connection: Connection, model: type[Any], rows: Iterable[Record
         try:
             with connection.begin_nested():
                 connection.execute(insert(model.__table__), [row])
-        except (IntegrityError, DataError) as error:
+        except DBAPIError as error:
+            if not refuses(error):
+                raise
             raise RowRefused(model, row, reason(error)) from error
-
-
-def reason(error: DBAPIError) -> str:
-    """Say why the database refuses a row, by the constraint's name where its message has one."""
-    named = CONSTRAINT.search(str(error.orig))
-    return f"the database refuses it: {named[0]}" if named else "the database refuses it: its key is there already"
 
 
 def digest(parts: Iterable[bytes]) -> str:
