@@ -14,9 +14,7 @@ from trade_files import (
     comtrade_text,
     counts,
     everything,
-    kill_many,
     last_release,
-    many,
     partners,
     run_command,
     settled,
@@ -252,13 +250,6 @@ def test_readers_see_the_old_state_or_the_new(private_seeded: Database, tmp_path
         over.set()
         reader.join()
     assert seen <= {sum(range(1001, 3001)), 10_000}
-
-
-def test_an_import_killed_at_any_moment_leaves_nothing_or_all(
-    private_seeded: Database, tmp_path: Path, engine: str
-) -> None:
-    found = kill_many(private_seeded, many(tmp_path / "many.csv", 20_000), times=6, seed=len(engine))
-    assert found.total() == 6
 
 
 def test_what_a_file_says_is_what_is_stored(private_seeded: Database, tmp_path: Path) -> None:

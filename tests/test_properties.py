@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
-from conftest import ENGINES, NOW, Workshop
+from conftest import ENGINES, NOW, Workshop, times
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as some
 from starlette.testclient import TestClient
@@ -25,6 +25,7 @@ from app.ingest.publish import Dataset, publish
 from app.models import Project, Source, TradeFlow
 from app.search import words
 
+pytestmark = pytest.mark.torture
 FLOWS, TOTALS = "/v1/trade/flows", "/v1/trade/totals"
 AGGREGATES = {"WLD", "XCA"}
 Row = Mapping[str, Any]
@@ -118,8 +119,9 @@ def rich(engine: str, both: dict[str, TestClient]) -> TestClient:
 
 
 def examples(number: int) -> Any:
-    """Set how often a property is tried."""
-    return settings(max_examples=number, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+    """Set how often a property is tried: a third of `number` in the short form, ten times as often in the long one."""
+    checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+    return settings(max_examples=times(max(3, number // 3), 10 * number), suppress_health_check=checks)
 
 
 def get(client: TestClient, path: str, query: Mapping[str, Any] | None = None) -> Any:

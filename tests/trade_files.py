@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import os
-import random
 import subprocess
 import sys
 import time
@@ -200,50 +199,26 @@ def reported(path: Path) -> list[tuple[str, int, str]]:
         return [(row["file"], int(row["line"]), row["reason"]) for row in csv.DictReader(file)]
 
 
-COMMAND = "import app.cli; print('ready', flush=True); input(); app.cli.main()"
+COMMAND = "import app.cli; app.cli.main()"
 
 
 def start(database: Database, *arguments: str | Path, code: str = COMMAND) -> subprocess.Popen[str]:
-    """Start a `khorgos` command over a database; it waits for `go`."""
-    environment = {**os.environ, "KHORGOS_DATABASE_URL": database.settings.database_url}
+    """Start a `khorgos` command over a database."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=Path(__file__).parent.parent,
-        env=environment,
-        stdin=subprocess.PIPE,
+        env={**os.environ, "KHORGOS_DATABASE_URL": database.settings.database_url},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def go(process: subprocess.Popen[str]) -> float:
-    """Wait until the command has loaded, and let it run; give the time of the clock then."""
-    assert process.stdout and process.stdin
-    assert process.stdout.readline() == "ready\n"
-    process.stdin.write("\n")
-    process.stdin.flush()
-    return time.monotonic()
-
-
 def run_command(database: Database, *arguments: str | Path) -> tuple[int, str, str]:
     """Run a command; give its exit status, output and errors."""
     process = start(database, *arguments)
-    go(process)
     out, errors = process.communicate()
     return process.returncode, out, errors
-
-
-def many(path: Path, count: int, value: int = 1000) -> Path:
-    """Write a file of that many rows, twenty products to a partner and month."""
-    rows = (
-        {
-            **{"freqCode": "M", "refYear": "2022", "period": f"2022{n % 12 + 1:02}", "cmdCode": f"{n // 12:06}"},
-            **{"primaryValue": str(value + n), "fobvalue": ""},
-        }
-        for n in range(count)
-    )
-    return written(path, comtrade_text(*rows))
 
 
 def state(database: Database) -> tuple[int, int, int]:
@@ -256,59 +231,12 @@ def state(database: Database) -> tuple[int, int, int]:
         return releases, flows, connection.execute(ours.where(TradeFlow.release.not_in(known))).scalar_one()
 
 
-def content(database: Database) -> list[tuple[Any, ...]]:
-    """Give what tells the rows of `many` apart, and their values."""
-    return stored(database, "un-comtrade", "product", "period", "value_usd")
-
-
-def kill_many(database: Database, path: Path, times: int, seed: int) -> Counter[str]:
-    """Kill an import at random moments of its work, time after time; tell what was there after how many kills.
-
-    After each kill there is nothing of the import or all, and the next import completes what an undisturbed one makes.
-    What is published is deleted by hand then, so that each kill meets the same database.
-    """
-    chance, found = random.Random(seed), Counter[str]()
-    before, empty = state(database), content(database)
-    arguments = ("import", "comtrade", path, "--report", path.with_name("killed.csv"))
-    waiting = start(database, *arguments)
-    began = go(waiting)
-    _, errors = waiting.communicate()
-    took, whole = time.monotonic() - began, content(database)
-    assert waiting.returncode == 0, errors
-    waiting = start(database, *arguments)
-    for _ in range(times):
-        forget_imports(database)
-        process, waiting = waiting, start(database, *arguments)
-        go(process)
-        moment = chance.uniform(0, took * 1.3)
-        time.sleep(moment)
-        process.kill()
-        process.communicate()
-        rows = settled(database)
-        assert rows in (empty, whole), f"{len(rows)} rows after a kill at {moment:.3f} s"
-        assert state(database) == (before[0] + (rows == whole), len(rows), 0)
-        found[f"{'ended' if process.returncode == 0 else 'killed'}, {'all' if rows == whole else 'nothing'}"] += 1
-        take(database, path)
-        assert (content(database), state(database)) == (whole, (before[0] + 1, len(whole), 0))
-    waiting.kill()
-    waiting.communicate()
-    return found
-
-
 def settled(database: Database) -> list[tuple[Any, ...]]:
-    """Give the flows once the server has seen that its client is dead; SQLite has seen it already."""
+    """Give flows once the server has seen that its client is dead; SQLite has seen it already."""
     for _ in range(200):
         try:
             with database.staging():
-                return content(database)
+                return stored(database, "un-comtrade", "product", "period", "value_usd")
         except PublishBusy:
             time.sleep(0.05)
     raise AssertionError("the lock of a dead importer is held")
-
-
-def forget_imports(database: Database) -> None:
-    """Delete what imports published, which no command does."""
-    with database.writer.begin() as connection:
-        for table, column in (("trade_flows", "source"), ("search_entries", "source"), ("sources", "source")):
-            connection.exec_driver_sql(f"DELETE FROM {table} WHERE {column} = 'un-comtrade'")
-        connection.exec_driver_sql("DELETE FROM releases WHERE kind = 'import'")
