@@ -111,10 +111,10 @@ class Bench:
         return median(one.seconds for one in self.imports[engine, rows])
 
     def client(self, url: URL, path: str = "/readyz") -> AbstractContextManager[Client]:
-        """Run the service over a database until it answers a path."""
+        """Run the service over a database until it answers a path; it keeps no answers."""
         port = free_port()
         command = [self.place.khorgos, "serve", "--no-setup", "--port", str(port)]
-        return serving(command, port, path, environment(url), self.place.folder)
+        return serving(command, port, path, {**environment(url), "KHORGOS_CACHE_BYTES": "0"}, self.place.folder)
 
 
 def bench_import(bench: Bench) -> Iterator[Result]:

@@ -341,7 +341,7 @@ def test_a_dead_worker_fails_only_what_needs_it_and_comes_back(
         assert told(asked.ask(f"{FLOWS}?year=2020&source=un-comtrade&limit=7")) == (503, "KHG503", True)
         with pytest.raises(DatabaseUnavailable):
             take(database, path)
-    assert asked.ask("/readyz").json()["status"] == "ready"
+    assert within(30, lambda: asked.ask("/readyz").json()["status"] == "ready")
     assert asked.ask(f"{FLOWS}?reporter={dies}&year=2020&source=un-comtrade&limit=7").status == 200
     assert state(database) == before
     assert take(database, path).release
