@@ -26,6 +26,11 @@ from app.settings import Settings
 ENGINES = ("sqlite", "postgres")
 TORTURE = bool(os.environ.get("KHORGOS_TORTURE"))
 """Whether `make torture` runs: the long form of what has two."""
+REPEATING = {
+    *("test_citus_rules", "test_charts", "test_compression", "test_examples", "test_explorer", "test_refusals"),
+    *("test_search_words", "test_statements"),
+}
+"""Files whose tests ask again what others ask."""
 SEEDS = Path(__file__).parent.parent / "seeds"
 ONE_ID = {"X-Request-Id": "test"}
 """Names every request alike, so that two answers can be held to be the same."""
@@ -38,6 +43,13 @@ hypothesis.settings.load_profile("khorgos")
 def times(short: int, long: int) -> int:
     """Give how often something is done: in `make test`, or in `make torture`."""
     return long if TORTURE else short
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what only repeats out of the coverage, which nearly doubles its time: other tests reach every line."""
+    for item in items:
+        if item.get_closest_marker("torture") or item.path.stem in REPEATING:
+            item.add_marker("no_cover")
 
 
 def pytest_collection_finish() -> None:

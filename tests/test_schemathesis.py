@@ -53,7 +53,7 @@ def described(examples: int) -> Any:
     return schemathesis.openapi.from_asgi("/openapi.json", made, config=config)
 
 
-SQLITE, POSTGRES = described(times(15, 800)), described(times(3, 800))
+SQLITE, POSTGRES = described(times(8, 800)), described(times(2, 800))
 SENT: Counter[str] = Counter()
 """Cases that were sent, by engine."""
 
