@@ -27,8 +27,8 @@ ENGINES = ("sqlite", "postgres")
 TORTURE = bool(os.environ.get("KHORGOS_TORTURE"))
 """Whether `make torture` runs: the long form of what has two."""
 REPEATING = {
-    *("test_citus_rules", "test_charts", "test_compression", "test_examples", "test_explorer", "test_refusals"),
-    *("test_search_words", "test_statements"),
+    *("test_citus_rules", "test_compression", "test_examples", "test_explorer", "test_hostile", "test_refusals"),
+    *("test_schemathesis", "test_search_words", "test_statements"),
 }
 """Files whose tests ask again what others ask."""
 SEEDS = Path(__file__).parent.parent / "seeds"
@@ -48,7 +48,7 @@ def times(short: int, long: int) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave what only repeats out of the coverage, which nearly doubles its time: other tests reach every line."""
     for item in items:
-        if item.get_closest_marker("torture") or item.path.stem in REPEATING:
+        if item.path.stem in REPEATING:
             item.add_marker("no_cover")
 
 
