@@ -284,7 +284,7 @@ def load_dump(database: Database, path: Path) -> None:
             break
         except BackupFailed as error:
             if not left or "deadlock" not in error.detail:
-                raise
+                raise BackupFailed(f"{error.detail}; the database is whole: what it was, or restored") from error
 
 
 def target_of(database: Database) -> list[str]:
