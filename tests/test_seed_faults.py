@@ -225,8 +225,11 @@ def test_every_fault_of_every_folder_is_told_at_once(private_seeded: Database, t
         (b"topics: [\n", "tiny/tiny.yaml:2 "),
         (b"topics: []\n\ttab: 1\n", "tiny/tiny.yaml:2 "),
         (b"topics: []\n---\ntopics: []\n", "tiny/tiny.yaml:2 "),
+        (b"# \xc3\xa9\ntopics: a\0b\n", "tiny/tiny.yaml:2 the character U+0000 is not allowed"),
+        (b"\ntopics: " + b"[" * 500_000, "tiny/tiny.yaml:2 nested deeper than 40 levels"),
+        (b"topics:\n  " + b"- " * 500_000, "tiny/tiny.yaml:2 nested deeper than 40 levels"),
     ],
-    ids=["not-utf-8", "empty", "list", "no-source", "unclosed", "tab", "two-documents"],
+    ids=["not-utf-8", "empty", "list", "no-source", "unclosed", "tab", "two-documents", "nul", "deep", "deep-lines"],
 )
 def test_a_file_that_cannot_be_read_is_told(private_seeded: Database, tiny: Path, text: bytes, told: str) -> None:
     write(tiny / "tiny", text)

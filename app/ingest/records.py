@@ -1,7 +1,6 @@
 """What a seed record of each table may hold: made from the table's columns, with what the loader works out itself."""
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -49,9 +48,13 @@ PARTIAL_DATE = re.compile(
 """ISO 8601 as far as a source states a date: 2023, 2025-06, 2025-06-16, --06, --06-16."""
 
 
+UNREADABLE = re.compile(r"[\0-\t\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Controls but for the end of a line, and halves of a UTF-16 pair: Cc and Cs of Unicode."""
+
+
 def readable(text: str) -> str:
     """Refuse what no source prints and no database keeps alike. Raises ValueError."""
-    if any(unicodedata.category(char) in ("Cc", "Cs") and char != "\n" for char in text):
+    if UNREADABLE.search(text):
         raise ValueError("the text holds control characters")
     return text
 

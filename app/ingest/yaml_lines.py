@@ -7,6 +7,9 @@ import yaml
 
 from app.errors import SeedInvalid
 
+DEEPEST = 40
+"""Levels of mappings and lists that a file may have, one within another; a record has five."""
+
 
 class Lined(dict[str, Any]):
     """A mapping with the line of itself and of each of its keys."""
@@ -19,11 +22,11 @@ class Lined(dict[str, Any]):
         return self.lines.get(key, self.line)
 
 
-class Loader(yaml.SafeLoader):
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # several times as fast in C
     """The safe loader, with lines."""
 
 
-def construct(loader: Loader, node: yaml.MappingNode) -> Lined:
+def construct(loader: yaml.SafeLoader, node: yaml.MappingNode) -> Lined:
     """Build a mapping and note its lines."""
     found = Lined()
     found.line = node.start_mark.line + 1
@@ -50,12 +53,27 @@ Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, construct
 def load(path: Path, shown: str) -> Lined:
     """Read a YAML file that holds a mapping. Raises SeedInvalid with the line."""
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader)
+        text = path.read_text(encoding="utf-8")
+        refuse_depth(text, shown)
+        found = yaml.load(text, Loader)
     except UnicodeDecodeError as error:
         raise SeedInvalid(f"{shown}: it is not UTF-8") from error
+    except yaml.reader.ReaderError as error:
+        line = text[: text.index(chr(error.character))].count("\n") + 1
+        raise SeedInvalid(f"{shown}:{line} the character U+{error.character:04X} is not allowed") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SeedInvalid(f"{shown}:{line} {error.problem}") from error
     if not isinstance(found, Lined):
         raise SeedInvalid(f"{shown}:1 the file holds no mapping of tables to records")
     return found
+
+
+def refuse_depth(text: str, shown: str) -> None:
+    """Refuse what is nested so deep that building it would exhaust the stack. Raises SeedInvalid, YAMLError."""
+    depth = 0
+    for event in yaml.parse(text, Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise SeedInvalid(f"{shown}:{line} nested deeper than {DEEPEST} levels")
