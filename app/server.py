@@ -3,11 +3,15 @@
 import asyncio
 import errno
 import math
+import os
+import signal
 import socket
 import sys
 from asyncio import TimerHandle, Transport
 from collections.abc import Sequence
 from contextlib import suppress
+from multiprocessing import parent_process
+from threading import Thread
 from typing import Any
 
 import uvicorn
@@ -126,6 +130,24 @@ class Parting(uvicorn.Server):
         return Patient(self.config, self.server_state, self.lifespan.state)
 
 
+class Config(uvicorn.Config):
+    """What a process serves by; a worker, which loads it, ends when whoever would replace it is gone.
+
+    Else workers of a killed supervisor went on, watched by nobody, and kept their port from the next start.
+    """
+
+    def load(self) -> None:
+        """Make the application, and watch the supervisor where there is one."""
+        super().load()
+        if supervisor := parent_process():
+
+            def follow() -> None:
+                supervisor.join()
+                os.kill(os.getpid(), signal.SIGTERM)
+
+            Thread(target=follow, name="supervisor", daemon=True).start()
+
+
 def listen(host: str, port: int) -> list[socket.socket]:
     """Bind every address of a host. Raises CannotListen where one is taken or not to be had."""
     bound: list[socket.socket] = []
@@ -158,7 +180,7 @@ def run(sockets: Sequence[socket.socket], farewell: float, workers: int = 1, **o
 
     A process that could not begin ends with a status that is not 0.
     """
-    config = uvicorn.Config(
+    config = Config(
         "app.main:create_app",
         factory=True,
         http=Patient,

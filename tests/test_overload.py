@@ -480,6 +480,23 @@ def test_a_worker_that_is_killed_is_replaced_and_the_others_go_on(seeded: Databa
     assert answers == {200}
 
 
+def test_workers_end_with_a_supervisor_that_is_killed_and_leave_the_port(seeded: Database) -> None:
+    with running(seeded, "--workers", "2") as server:
+        workers = children(server.process.pid)
+        server.process.kill()
+        server.process.wait()
+        assert within(20, lambda: not any(is_running(pid) for pid in workers))
+        with running(seeded, port=server.port):
+            pass
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there, and more than an entry that nobody has taken note of."""
+    with suppress(OSError):
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    return False
+
+
 def children(pid: int) -> list[int]:
     """Give the worker processes of a supervisor: those that serve, not what shares its memory."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
