@@ -36,6 +36,8 @@ def visible(model: Any, release: int) -> ColumnElement[bool]:
 
 def fold(text: str) -> str:
     """Give a name without case, accents, punctuation and a leading article: what two spellings share."""
+    if text.isascii() and text.isalnum():  # as codes are, of which there are thousands
+        return text.lower()
     words = re.findall(r"\w+", bare(text))
     return " ".join(words[1:] if words[:1] == ["the"] and len(words) > 1 else words)
 
@@ -53,8 +55,9 @@ class Vocabulary:
     def add(self, codes: tuple[str, ...], spellings: Iterable[str | None]) -> None:
         """Let spellings stand for codes; the first that took a spelling keeps it."""
         for spelling in filter(None, spellings):
-            self.meanings.setdefault(fold(spelling), codes)
-            self.spellings.setdefault(fold(spelling), spelling)
+            folded = fold(spelling)
+            self.meanings.setdefault(folded, codes)
+            self.spellings.setdefault(folded, spelling)
 
     def entry(self, code: str, label: str, *spellings: str | None) -> None:
         """Add one code with its label and other spellings."""
