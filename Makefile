@@ -28,7 +28,7 @@ serve: $(RUNTIME) ## install if needed, then run the service; ARGS="--port 9000"
 	$(BIN)/khorgos serve $(ARGS)
 
 test: lint ## everything that must hold: style, types, tests on both engines, coverage; ARGS go to pytest
-	$(BIN)/pytest --numprocesses auto --dist worksteal --cov $(ARGS)
+	$(BIN)/pytest --numprocesses auto --dist load --cov $(ARGS)
 
 torture: $(DEV) ## the long forms of the tests of faults; prints what it measured; ARGS go to pytest
 	KHORGOS_TORTURE=1 $(BIN)/pytest -m 'torture or long' --numprocesses auto --dist worksteal $(ARGS)
