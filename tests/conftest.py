@@ -4,7 +4,8 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cached_property
@@ -30,10 +31,10 @@ ENGINES = ("sqlite", "postgres")
 TORTURE = bool(os.environ.get("KHORGOS_TORTURE"))
 """Whether `make torture` runs: the long form of what has two."""
 REPEATING = {
-    *("test_catalog", "test_clients", "test_compression", "test_docs", "test_examples", "test_explorer"),
-    *("test_hostile", "test_http", "test_overload", "test_properties", "test_readonly", "test_refusals"),
-    *("test_schemathesis", "test_search_words", "test_seeds", "test_statements", "test_torture_import"),
-    "test_withdraw",
+    *("test_cache", "test_catalog", "test_clients", "test_compression", "test_docs", "test_examples", "test_explorer"),
+    *("test_formats", "test_hostile", "test_http", "test_import_releases", "test_overload", "test_properties"),
+    *("test_readonly", "test_refusals", "test_schemathesis", "test_search_words", "test_seeds", "test_states"),
+    *("test_statements", "test_torture_import", "test_withdraw"),
 }
 """Files whose tests reach few lines that the others do not: they are run last, without measuring coverage."""
 SEEDS = Path(__file__).parent.parent / "seeds"
@@ -84,22 +85,21 @@ def pytest_collection_finish() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what tests have measured: `record_property("figure", "...")` tells one."""
-    reports = [one for found in terminalreporter.stats.values() for one in found if isinstance(one, pytest.TestReport)]
-    figures = [(one.nodeid, text) for one in reports for name, text in one.user_properties if name == "figure"]
-    figures += counted(reports)
+    every = [one for found in terminalreporter.stats.values() for one in found if isinstance(one, pytest.TestReport)]
+    told = [(one.nodeid, *pair) for one in every if one.when == "teardown" for pair in one.user_properties]
+    figures = [(test, text) for test, name, text in told if name == "figure"]
+    figures += counted((test, counts) for test, name, counts in told if name == "count")
     if figures:
         terminalreporter.section("measured")
-    for test, text in sorted(set(figures)):
+    for test, text in sorted(figures):
         terminalreporter.write_line(f"{test.partition('::')[2]}: {text}")
 
 
-def counted(reports: list[pytest.TestReport]) -> list[tuple[str, str]]:
+def counted(told: Iterable[tuple[str, tuple[str, int]]]) -> list[tuple[str, str]]:
     """Add up what tests of one function have counted: `record_property("count", ("cases", 12))` tells one."""
-    by_test = {(one.nodeid, *pair): None for one in reports for name, pair in one.user_properties if name == "count"}
-    sums: dict[tuple[str, str], int] = {}
-    for test, what, number in by_test:
-        of = (test.partition("[")[0], what)
-        sums[of] = sums.get(of, 0) + number
+    sums = Counter[tuple[str, str]]()
+    for test, (what, number) in told:
+        sums[test.partition("[")[0], what] += number
     return [(test, f"{number:,} {what}") for (test, what), number in sums.items()]
 
 

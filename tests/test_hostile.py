@@ -18,7 +18,7 @@ from app.mcp import TOOLS
 
 ANSWERS = {200, 404, 406, 414, 422}
 PROBLEM = "application/problem+json"
-LEAST, MOST = 4, 64
+LEAST, MOST = 8, 64
 """Operations that share a parameter divide the values in the short form, into so many parts at least and at most."""
 SLOW = ("/v1/charts/", "/v1/datapackage.zip", "/v1/products")
 """Paths that draw, pack, or look for what was meant among thousands of names: a share of the values in any case."""

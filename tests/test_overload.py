@@ -238,7 +238,7 @@ def test_more_slow_requests_than_places_are_told_so_soon_and_the_light_go_on(
 def test_many_clients_get_answers_or_are_told_to_come_back(
     big: Database, engine: str, record_property: Callable[[str, object], None]
 ) -> None:
-    seconds = times(6, 1200 if engine == "sqlite" else 60)
+    seconds = times(3, 1200 if engine == "sqlite" else 60)
     sorts = itertools.cycle(("value_usd", "-value_usd", "product", "-product", "year"))
     with running(big, KHORGOS_RATE_LIMIT="") as server:
         ends = time.monotonic() + seconds

@@ -58,8 +58,8 @@ def described(examples: int, *, is_whole: bool) -> Any:
     return schemathesis.openapi.from_asgi("/openapi.json", made, config=config)
 
 
-SQLITE = described(times(8, 800), is_whole=True)
-POSTGRES = described(times(20, 800), is_whole=TORTURE)
+SQLITE = described(times(3, 800), is_whole=True)
+POSTGRES = described(times(6, 800), is_whole=TORTURE)
 SENT: Counter[str] = Counter()
 """Cases that were sent, by engine."""
 

@@ -221,10 +221,3 @@ def test_a_further_way_to_ask_of_trade_takes_few(counting: Counted, url: str, nu
     assert len(taken) == number
     written = " ".join(taken).upper().replace("LIMIT ? OFFSET ?", "LIMIT ?")
     assert [word for word in BANNED if word in written] == []
-
-
-def test_the_table_of_statements_can_be_read(counting: Counted) -> None:
-    print("\n| path | statements |\n|---|---|")  # noqa: T201 - it is what -s is for
-    for path, url in URLS.items():
-        count = len(counting.get(url)) if counting.client.get(url).status_code == 200 else "no example"
-        print(f"| `{path}` | {count} |")  # noqa: T201 - the same
