@@ -32,7 +32,7 @@ TORTURE = bool(os.environ.get("KHORGOS_TORTURE"))
 """Whether `make torture` runs: the long form of what has two."""
 REPEATING = {
     *("test_cache", "test_catalog", "test_clients", "test_compression", "test_docs", "test_examples", "test_explorer"),
-    *("test_formats", "test_hostile", "test_http", "test_import_releases", "test_overload", "test_properties"),
+    *("test_hostile", "test_http", "test_import_releases", "test_overload", "test_properties"),
     *("test_readonly", "test_refusals", "test_schemathesis", "test_search_words", "test_seeds", "test_states"),
     *("test_statements", "test_torture_import", "test_withdraw"),
 }
