@@ -277,9 +277,9 @@ def newest(database: Database) -> int:
 
 
 def test_while_an_import_runs_nothing_is_restored(kept: Kept, changed: Database) -> None:
-    before = content(changed)
-    with changed.staging(), pytest.raises(PublishBusy, match="another import is running"):
-        restore(Database(changed.settings), kept.path, force=True)
+    before, other = content(changed), Database(changed.settings)
+    with closing(other), changed.staging(), pytest.raises(PublishBusy, match="another import is running"):
+        restore(other, kept.path, force=True)
     assert content(changed) == before
 
 
