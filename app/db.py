@@ -90,8 +90,10 @@ class Database:
     @contextmanager
     def read(self, timeout: float | None = None) -> Iterator[Connection]:
         """Give a read-only connection. Raises what `translate` makes of the engine's errors."""
+        engine = self.reader(timeout or self.settings.statement_timeout)
+        pool = engine.pool
         try:
-            with self.reader(timeout or self.settings.statement_timeout).connect() as connection:
+            with engine.connect() as connection:
                 try:
                     yield connection
                 finally:
@@ -100,6 +102,9 @@ class Database:
         except SQLAlchemyError as error:
             found = translate(error)
             raise (Busy("the database is being changed") if isinstance(found, PublishBusy) else found) from error
+        finally:
+            if self._is_closed:  # it may have been closed just as the connection was given back
+                pool.dispose()
 
     @contextmanager
     def publishing(self) -> Iterator[Connection]:
