@@ -91,20 +91,15 @@ class Database:
     def read(self, timeout: float | None = None) -> Iterator[Connection]:
         """Give a read-only connection. Raises what `translate` makes of the engine's errors."""
         engine = self.reader(timeout or self.settings.statement_timeout)
-        pool = engine.pool
         try:
             with engine.connect() as connection:
-                try:
-                    yield connection
-                finally:
-                    if self._is_closed and not connection.invalidated:  # no pool is left to give it back to
-                        connection.detach()
+                yield connection
         except SQLAlchemyError as error:
             found = translate(error)
             raise (Busy("the database is being changed") if isinstance(found, PublishBusy) else found) from error
         finally:
-            if self._is_closed:  # it may have been closed just as the connection was given back
-                pool.dispose()
+            if self._is_closed:  # the connection was given back to a pool that nobody empties any more
+                engine.pool.dispose()
 
     @contextmanager
     def publishing(self) -> Iterator[Connection]:
@@ -142,7 +137,7 @@ class Database:
         """Let every connection go; one that is in use goes when its user is done."""
         self._is_closed = True
         for engine in self._readers.values():
-            engine.dispose()
+            engine.pool.dispose()  # the pool stays the engine's own, so that `read` can empty it once more
         if "writer" in self.__dict__:
             self.writer.dispose()
 

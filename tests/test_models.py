@@ -12,7 +12,7 @@ from conftest import Workshop
 from examples import BREAKS, EXAMPLES, NOW, Row
 from hypothesis import given
 from hypothesis import strategies as some
-from sqlalchemy import CheckConstraint, Connection, Index, Table, insert, literal, select, text
+from sqlalchemy import CheckConstraint, Connection, Index, Table, event, insert, literal, select, text
 from sqlalchemy.exc import IntegrityError
 
 from app import schema
@@ -272,6 +272,16 @@ def test_a_moment_comes_back_in_utc(connection: Connection, hours: int) -> None:
 
 def test_a_moment_that_is_null_stays_null(connection: Connection) -> None:
     assert connection.execute(select(literal(None, Utc()))).scalar_one() is None
+
+
+def test_a_connection_that_is_given_back_just_as_its_database_is_closed_is_closed(private_seeded: Database) -> None:
+    database = Database(private_seeded.settings)
+    engine = database.reader(database.settings.statement_timeout)
+    event.listen(engine, "checkin", lambda *_: database.close())
+    with database.read() as held:
+        opened = held.connection.dbapi_connection
+    with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError)):
+        opened.cursor().execute("SELECT 1")
 
 
 def test_a_connection_that_outlives_its_database_is_closed(private_seeded: Database) -> None:
