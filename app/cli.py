@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
@@ -15,27 +15,24 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColum
 from sqlalchemy import select
 
 from app import __version__, fault, logs, schema, server
-from app.ask import Service
 from app.backup import Progress as Told
 from app.backup import backup as make_backup
 from app.backup import restore as put_back
-from app.checks import findings
 from app.codes import Verdict
 from app.db import Database
 from app.errors import InvalidSetting, KhorgosError
-from app.exports.answers import Exports
-from app.exports.folder import write_folder
-from app.ingest.importer import Job, baci_format, comtrade_format, run_import
 from app.ingest.seeds import seed as publish_seeds
-from app.ingest.withdraw import withdraw as take_back
 from app.models import Release
-from app.refusals import invalid_setting
 from app.releases import Releases
 from app.replica import replica_of
 from app.settings import Settings
 from app.stop import Stop
-from app.tables import TABLES
 from app.verify import verify as prove
+
+if TYPE_CHECKING:
+    from app.ingest.importer import Job
+
+# What most commands do without is imported where it is used: together it takes as long as all the rest.
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Khorgos: trade and projects, traced to their words."
@@ -77,6 +74,8 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
+        from app.refusals import invalid_setting
+
         raise invalid_setting(error, Settings.model_config["env_prefix"]) from error
 
 
@@ -179,6 +178,8 @@ def import_comtrade(
     sha256: Hashes = None,
 ) -> None:
     """Import UN Comtrade CSV files, of today's layout and the two before it."""
+    from app.ingest.importer import Job, comtrade_format
+
     take(Job(files, comtrade_format(all_breakdowns), report, max_bad, dry_run, sha256=sha256 or ()))
 
 
@@ -194,11 +195,15 @@ def import_baci(
     sha256: Hashes = None,
 ) -> None:
     """Import CEPII BACI files of one version."""
+    from app.ingest.importer import Job, baci_format
+
     take(Job(files, baci_format(version, hs, codes or ()), report, max_bad, dry_run, sha256=sha256 or ()))
 
 
-def take(job: Job) -> None:
+def take(job: "Job") -> None:
     """Import files and print what came of it."""
+    from app.ingest.importer import run_import
+
     opened = database()
     schema.require_head(opened)
     size = sum(path.stat().st_size for path in job.paths)
@@ -216,6 +221,8 @@ def take(job: Job) -> None:
 @cli.command()
 def withdraw(release: Annotated[int, typer.Argument(help="number of an import's release", min=1)]) -> None:
     """Take an import back: what it revised holds again, and its own state stays readable."""
+    from app.ingest.withdraw import withdraw as take_back
+
     opened = database()
     schema.require_head(opened)
     print(f"published release {take_back(opened, release)}, which takes release {release} back")
@@ -229,6 +236,11 @@ def export(
     release: Annotated[int | None, typer.Option(help="the state as of this release; else the current", min=1)] = None,
 ) -> None:
     """Write whole tables as files, the same bytes as /v1/exports gives; CSV with a datapackage.json beside it."""
+    from app.ask import Service
+    from app.exports.answers import Exports
+    from app.exports.folder import write_folder
+    from app.tables import TABLES
+
     opened = database()
     schema.require_head(opened)
     exports = Exports(Service(opened.settings, opened, Releases(opened, 0)), TABLES)
@@ -280,6 +292,8 @@ def copying() -> Iterator[Told]:
 @cli.command()
 def check() -> None:
     """Print the arithmetic of the published figures, conflicts marked."""
+    from app.checks import findings
+
     opened = database()
     with opened.read() as connection:
         for found in findings(connection, Releases(opened, 0).newest()):
