@@ -4,6 +4,7 @@ As a program it reads one order a line from its input, and answers each with a l
 used nothing of it: no database is open, no table was read. `Nursery` is the side of the tests.
 """
 
+import gc
 import json
 import os
 import resource
@@ -81,12 +82,20 @@ class Nursery:
 def main() -> None:
     """Load the program, then fork for each order."""
     warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside a thread: those here belong to no table
-    sys.path.insert(0, str(HERE.parent.parent))
-    import app.cli
-    import app.ingest.importer  # noqa: F401
-
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    # Before libraries start threads, which take their mask from here: a signal that one of them got would wake nobody.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    sys.path.insert(0, str(HERE.parent.parent))
+    from sqlalchemy.orm import configure_mappers
+
+    import app.cli
+    import app.exports.folder
+    import app.ingest.importer
+    import app.ingest.withdraw
+    import app.tables  # noqa: F401
+
+    configure_mappers()
+    gc.freeze()  # a child that collects garbage would copy what it shares
     for line in sys.stdin:
         order = json.loads(line)
         is_ready, ready = os.pipe()
