@@ -1,7 +1,9 @@
 """What tests share: real databases of both engines, empty or seeded, and clients of the service over them."""
 
 import gc
+import importlib
 import os
+import pkgutil
 import shutil
 import tempfile
 from collections import Counter
@@ -21,6 +23,7 @@ from sqlalchemy import NullPool, create_engine, make_url
 from starlette.testclient import TestClient
 from tiny import TINY, write
 
+import app
 from app import openapi, schema
 from app.db import Database, read_url
 from app.ingest.seeds import seed
@@ -70,17 +73,47 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.stem in REPEATING)
 
 
+def stop_measuring() -> list[Coverage]:
+    """Stop what measures coverage: in a worker, pytest-cov has one upon another."""
+    stopped = []
+    while measuring := Coverage.current():
+        measuring.stop()
+        stopped.append(measuring)
+    return stopped
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for tests without measuring coverage; what they import of the program is imported before."""
+    for one in pkgutil.walk_packages(app.__path__, "app."):
+        importlib.import_module(one.name)
+    stopped = stop_measuring()
+    try:
+        return (yield)
+    finally:
+        for measuring in reversed(stopped):
+            measuring.start()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> None:
     """End the measuring of coverage, which nearly doubles the time, with the first test that only repeats."""
-    if item.path.stem in REPEATING and (measuring := Coverage.current()):
-        measuring.stop()
+    if item.path.stem in REPEATING:
+        stop_measuring()
 
 
 def pytest_collection_finish() -> None:
-    """Keep what is imported by now out of every later garbage collection: it is most of what there is."""
+    """Keep what there is by now out of every later garbage collection, which would take a third of a second."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Let what tests of a file left open be told by the last of them; what they share is kept out as above."""
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

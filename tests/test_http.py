@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import gc
 import http.client
 import io
 import json
@@ -136,7 +135,6 @@ def served(database: Database, **settings: Any) -> Iterator[tuple[int, FastAPI]]
     finally:
         server.should_exit = True
         thread.join()
-        gc.collect()  # what a stream left open is told now, and not in a later test
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> bool:
