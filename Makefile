@@ -18,7 +18,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hash
            --no-header --no-annotate --no-emit-index-url $(LOCKFLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test torture lint bench format lock audit sbom clean
+.PHONY: help serve test suite torture lint style types bench format lock audit sbom clean
 
 help: ## what there is to run
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,15 +27,22 @@ help: ## what there is to run
 serve: $(RUNTIME) ## install if needed, then run the service; ARGS="--port 9000" are handed on
 	$(BIN)/khorgos serve $(ARGS)
 
-test: lint ## everything that must hold: style, types, tests on both engines, coverage; ARGS go to pytest
+test: style ## everything that must hold: style, types, tests on both engines, coverage; ARGS go to pytest
+	@$(MAKE) --no-print-directory --jobs 2 types suite
+
+suite: $(DEV)
 	$(BIN)/pytest --numprocesses auto --dist load --cov $(ARGS)
 
 torture: $(DEV) ## the long forms of the tests of faults; prints what it measured; ARGS go to pytest
 	KHORGOS_TORTURE=1 $(BIN)/pytest -m 'torture or long' --numprocesses auto --dist worksteal $(ARGS)
 
-lint: $(DEV) ## style and types alone
+lint: style types ## style and types alone
+
+style: $(DEV)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: $(DEV)
 	$(BIN)/mypy app
 
 bench: $(RUNTIME) ## measure against peers in one run, as ratios; ARGS="--rows 100000" are handed on
