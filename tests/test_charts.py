@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from test_http import SOURCE, assert_problem, flow, publish_invented, service
 
 import app.charts.draw
-from app.charts.draw import PIXELS_MOST
+from app.charts.draw import PIXELS_MOST, fit
 from app.charts.look import COLOURS, Theme, length, pens, wrapped
 from app.charts.rows import Statement, Unit
 from app.codes import ReleaseKind
@@ -329,6 +329,21 @@ def test_names_cannot_become_markup(workshop: Workshop) -> None:
             assert client.get(f"{TRADE}.png?source=invented&kind={kind}").content.startswith(b"\x89PNG")
             assert "An <script>" in json.dumps(specified(client, f"{TRADE}.svg?source=invented&kind={kind}"))
     workshop.remove(database)
+
+
+@pytest.mark.parametrize("given", ["%EF%BF%BE", "%EF%BF%BF", "%F0%9F%BF%BE", "%EE%80%80"])
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_what_no_picture_can_hold_is_asked_for_without_an_end_of_the_process(
+    client: TestClient, given: str, suffix: str
+) -> None:
+    answer = client.get(f"{TRADE}.{suffix}?breakdown={given}")
+    assert answer.status_code == 200, answer.text
+    assert suffix == "png" or ElementTree.fromstring(answer.text) is not None
+
+
+def test_texts_of_a_specification_are_made_fit_for_xml() -> None:
+    texts = {"a\x00\ufffe": ["\uffff", "\ud800", "\x1b", ("\t\n\r \ufffd\U0010fffe", 1, None)]}
+    assert fit(texts) == {"a\ufffd\ufffd": ["\ufffd"] * 3 + [["\t\n\r \ufffd\U0010fffe", 1, None]]}
 
 
 def publish_hostile(database: Database) -> None:

@@ -1,5 +1,6 @@
 """From a specification to a picture: SVG with its words, or PNG, drawn by a library that asks no other host."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,8 @@ NO_HOST: list[str] = []
 PIXELS_MOST = 24_000_000
 """Most pixels of an image: about 100 MB while it is drawn."""
 JSON_NAME = "vl.json"
+UNFIT = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML cannot hold: the library that draws ends the whole process where it meets one."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Drawing:
 
 def written_svg(specification: dict[str, Any], _: float) -> bytes:
     """Give the SVG of a specification, with its words for who cannot see it."""
+    specification = fit(specification)
     svg = drawn_svg(specification)
     head, inside = svg.split(">", 1)
     title = " ".join(specification["title"]["text"])
@@ -43,6 +47,7 @@ def written_png(specification: dict[str, Any], scale: float) -> bytes:
     """Give the PNG of a specification. Raises OverLimit where it would have too many pixels."""
     import vl_convert
 
+    specification = fit(specification)
     head = drawn_svg(specification).split(">", 1)[0]
     width, height = (float(head.split(f' {side}="')[1].split('"')[0]) for side in ("width", "height"))
     if width * height * scale**2 > PIXELS_MOST:
@@ -55,6 +60,15 @@ def written_png(specification: dict[str, Any], scale: float) -> bytes:
 def written_json(specification: dict[str, Any], _: float) -> bytes:
     """Give the specification itself."""
     return orjson.dumps(specification)
+
+
+def fit(given: Any) -> Any:
+    """Give a specification whose texts have U+FFFD for each character that XML cannot hold."""
+    if isinstance(given, str):
+        return UNFIT.sub("\ufffd", given)
+    if isinstance(given, dict):
+        return {fit(name): fit(one) for name, one in given.items()}
+    return [fit(one) for one in given] if isinstance(given, list | tuple) else given
 
 
 def drawn_svg(specification: dict[str, Any]) -> str:
