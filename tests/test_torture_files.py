@@ -145,7 +145,10 @@ def bomb(path: Path, size: int) -> Path:
     """Write an archive of blank lines, a thousandth of what it is unpacked."""
     head, lines = PLAIN.encode(), b"\n" * MIB
     if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("bomb.csv", "w") as out:
+        with (
+            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+            archive.open("bomb.csv", "w", force_zip64=True) as out,
+        ):
             out.write(head)
             for _ in range(size // MIB):
                 out.write(lines)
