@@ -32,7 +32,7 @@ from app.verify import verify as prove
 if TYPE_CHECKING:
     from app.ingest.importer import Job
 
-# What most commands do without is imported where it is used: together it takes as long as all the rest.
+# What most commands do without is imported where it is used: together it takes a third of the time to start.
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Khorgos: trade and projects, traced to their words."

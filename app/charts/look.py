@@ -119,7 +119,7 @@ def length(text: str, size: float = TEXT) -> float:
 
 
 def clean(text: str) -> str:
-    """Give a text without what no picture can hold: control characters and half characters."""
+    """Give a text as one line, with spaces for control characters, half characters and breaks."""
     kept = "".join(" " if unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") else one for one in text)
     return " ".join(kept.split())
 
