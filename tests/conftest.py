@@ -84,9 +84,10 @@ def stop_measuring() -> list[Coverage]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Look for tests without measuring coverage; what they import of the program is imported before."""
-    for one in pkgutil.walk_packages(app.__path__, "app."):
-        importlib.import_module(one.name)
+    """Look for tests without measuring coverage; where it is measured, the whole program is imported before."""
+    if Coverage.current():
+        for one in pkgutil.walk_packages(app.__path__, "app."):
+            importlib.import_module(one.name)
     stopped = stop_measuring()
     try:
         return (yield)
@@ -102,18 +103,22 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
         stop_measuring()
 
 
-def pytest_collection_finish() -> None:
-    """Keep what there is by now out of every later garbage collection, which would take a third of a second."""
+def collect_garbage() -> None:
+    """Collect it, and keep what is left out of every later collection, which would take a third of a second."""
     gc.collect()
     gc.freeze()
 
 
+def pytest_collection_finish() -> None:
+    """Set apart what is imported by now."""
+    collect_garbage()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Let what tests of a file left open be told by the last of them; what they share is kept out as above."""
+    """Let what tests of a file left open be told by the last of them, and not in another file."""
     if nextitem is None or nextitem.path != item.path:
-        gc.collect()
-        gc.freeze()
+        collect_garbage()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
